@@ -1,0 +1,20 @@
+"""Callbacks: watching a game and remembering for it."""
+
+from .loss_curves import LossCurves
+from .mode_coverage import ModeCoverage
+from .probe import Observation, Probe
+from .sample_grid import SampleGrid
+from .sample_writer import SampleWriter
+from .vector_field import VectorField
+from .weight_clipping import WeightClipping
+
+__all__ = [
+    "LossCurves",
+    "ModeCoverage",
+    "Observation",
+    "Probe",
+    "SampleGrid",
+    "SampleWriter",
+    "VectorField",
+    "WeightClipping",
+]

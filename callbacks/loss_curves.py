@@ -1,0 +1,59 @@
+"""LossCurves: losses, gradient norms and accuracies over the run."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from lit_gans import GAN, plotting
+
+from .probe import Observation, Probe
+
+
+class LossCurves(Probe):
+    """Draws every number that the game logs (`d/…`, `g/…`), a panel each, with a faint line per seed.
+
+    Values are noted whenever the trainer logs. File: `loss_curves/<iteration>.png` in the run's folder; the numbers
+    themselves are in the logger's table.
+
+    Args:
+        every_n_iterations: How often to draw; the end of the run is drawn in any case.
+    """
+
+    def __init__(self, every_n_iterations: int = 5000) -> None:
+        super().__init__(every_n_iterations)
+        self.history: list[tuple[int, dict[str, list[float]]]] = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Notes the numbers that have just been logged; draws if it is time."""
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            self._note(trainer, pl_module)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _note(self, trainer: pl.Trainer, gan: Any) -> None:
+        numbers = trainer.callback_metrics
+        names = [name for name in numbers if name.startswith(("d/", "g/")) and "/seed_" not in name]
+        keys = {name: [f"{name}/seed_{seed}" for seed in gan.seeds or []] or [name] for name in names}
+        self.history.append(
+            (trainer.global_step, {name: [numbers[key].item() for key in keys[name]] for name in names})
+        )
+
+    def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
+        """A figure of everything noted so far; nothing before the first note."""
+        if not self.history:
+            return Observation()
+        unknown = [float("nan")] * len(gan.seeds or [None])
+        names = sorted({name for _, numbers in self.history for name in numbers})
+        series = {name: np.array([numbers.get(name, unknown) for _, numbers in self.history]) for name in names}
+        iterations = np.array([iteration for iteration, _ in self.history])
+        return Observation(figure=plotting.curves(iterations, series, "losses, gradient norms and D's accuracy"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history, so that a resumed run draws the whole of it."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the history from a checkpoint."""
+        self.history = [tuple(entry) for entry in state_dict["history"]]

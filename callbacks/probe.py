@@ -1,0 +1,144 @@
+"""Probe: the base of every callback that looks at a game and leaves pictures and numbers."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lit_gans import GAN, plotting
+from lit_gans.logbook import by_seed, publish
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a probe saw at one iteration."""
+
+    numbers: dict[str, Tensor] = field(default_factory=dict)
+    """By log key, each of shape `()`, or `(S,)` with seeds."""
+    figure: Figure | None = None
+
+
+class Probe(pl.Callback):
+    """Looks at the game every n iterations, and at its first and last.
+
+    A subclass gives `observe`. Whatever the logger, its figures land as `<run folder>/<name>/<iteration>.png`, their
+    film as `<run folder>/<name>.gif`, and its numbers as rows of `<run folder>/<name>.csv`. Loggers that take numbers
+    and pictures get them too, and `ModelCheckpoint` can monitor the numbers.
+
+    Args:
+        every_n_iterations: How often to look; an iteration is one G update.
+
+    Raises:
+        ValueError: If `every_n_iterations` is below 1.
+    """
+
+    def __init__(self, every_n_iterations: int = 1000) -> None:
+        if every_n_iterations < 1:
+            raise ValueError(
+                f"{type(self).__name__}: every_n_iterations must be at least 1, got {every_n_iterations}"
+            )
+        self.every_n_iterations = every_n_iterations
+        self.frames: list[Path] = []
+        self._last_look = -1
+
+    def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
+        """Numbers and a figure of the game as it stands. Must not change it."""
+        raise NotImplementedError(f"{type(self).__name__} must define observe()")
+
+    @property
+    def name(self) -> str:
+        """What the probe's files are called."""
+        return "".join(f"_{c.lower()}" if c.isupper() else c for c in type(self).__name__).lstrip("_")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks at the untrained game, or at the one that a checkpoint brought back."""
+        self.frames = []
+        self._look(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks if it is time."""
+        if trainer.global_step % self.every_n_iterations == 0:
+            self._look(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks once more, and joins the figures of the run into a film."""
+        if self._last_look != trainer.global_step:
+            self._look(trainer, pl_module)
+        if len(self.frames) > 1:
+            plotting.film(self.frames, run_folder(trainer) / f"{self.name}.gif")
+
+    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GAN)
+        self._last_look = trainer.global_step
+        self._record(trainer, pl_module, self.observe(trainer, pl_module))
+
+    def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
+        iteration = trainer.global_step
+        numbers = by_seed(seen.numbers, gan.seeds)
+        if numbers:
+            publish(trainer, numbers)
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        if numbers:
+            append_row(run_folder(trainer) / f"{self.name}.csv", {"iteration": iteration, **numbers})
+        if seen.figure is not None:
+            path = run_folder(trainer) / self.name / f"{iteration:08d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seen.figure.savefig(path, dpi=100)
+            self.frames.append(path)
+            for logger in trainer.loggers:
+                _send_picture(logger, self.name, path, seen.figure, iteration)
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Where a run's pictures and tables land: the logger's folder, or the trainer's root without a logger."""
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def panel_titles(gan: GAN) -> list[str]:
+    """One title per panel of a figure: the seeds, or nothing for a game without seeds."""
+    return [""] if gan.seeds is None else [f"seed {seed}" for seed in gan.seeds]
+
+
+def with_seeds_axis(gan: GAN, values: Tensor) -> Tensor:
+    """Values of a game with a leading seeds axis, which is of length 1 where the game has none."""
+    return values.unsqueeze(0) if gan.seeds is None else values
+
+
+def append_row(path: Path, row: dict[str, float]) -> None:
+    """Adds a row to a table, with its header if the table is new."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def held_out_reals(trainer: pl.Trainer, n: int) -> Tensor | None:
+    """The first `n` held-out real samples of the trainer's DataModule, on the CPU; None if it has no such loader."""
+    datamodule = getattr(trainer, "datamodule", None)
+    if datamodule is None:
+        return None
+    samples: list[Tensor] = []
+    for batch in datamodule.val_dataloader():
+        samples.append(batch[0] if isinstance(batch, list | tuple) else batch)
+        if sum(map(len, samples)) >= n:
+            break
+    return torch.cat(samples)[:n] if samples else None
+
+
+def _send_picture(logger: Any, key: str, path: Path, figure: Figure, iteration: int) -> None:
+    if hasattr(logger, "log_image"):  # Weights & Biases and its kin
+        logger.log_image(key, [str(path)], step=iteration)
+    elif hasattr(getattr(logger, "experiment", None), "add_figure"):  # TensorBoard
+        logger.experiment.add_figure(key, figure, global_step=iteration, close=False)

@@ -1,0 +1,56 @@
+"""SampleGrid: what G makes of the same latents, through the run."""
+
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lit_gans import GAN, plotting
+from lit_gans.streams import stream
+
+from .probe import Observation, Probe, held_out_reals, panel_titles, with_seeds_axis
+
+
+class SampleGrid(Probe):
+    """Draws G's samples of fixed latents: a grid of images, or points beside real ones for 1-D and 2-D data.
+
+    Files: `sample_grid/<iteration>.png` and the film `sample_grid.gif` in the run's folder.
+
+    Args:
+        every_n_iterations: How often to look.
+        n_samples: How many samples to draw per seed.
+        seed: Of the latents: the same seed gives the same latents in every run.
+
+    Raises:
+        ValueError: If `every_n_iterations` or `n_samples` is below 1.
+    """
+
+    def __init__(self, every_n_iterations: int = 1000, n_samples: int = 64, seed: int = 0) -> None:
+        super().__init__(every_n_iterations)
+        if n_samples < 1:
+            raise ValueError(f"SampleGrid: n_samples must be at least 1, got {n_samples}")
+        self.n_samples = n_samples
+        self.seed = seed
+
+    def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
+        """A figure, no numbers."""
+        latents = torch.randn(self.n_samples, gan.latent_dim, generator=stream(self.seed, "sample grid"))
+        fake = with_seeds_axis(gan, gan.generate(latents)).float().cpu()
+        figure = sample_figure(fake, panel_titles(gan), held_out_reals(trainer, self.n_samples), f"samples at iteration {trainer.global_step}")
+        return Observation(figure=figure)
+
+
+def sample_figure(
+    fake: Tensor, titles: list[str], real: Tensor | None, caption: str
+) -> Figure:
+    """Samples `(S, n, *sample)` as images or points, whichever their shape says.
+
+    Raises:
+        ValueError: If a sample is neither a point of one or two dimensions nor an image `(1 or 3, H, W)`.
+    """
+    shape = tuple(fake.shape[2:])
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return plotting.images(fake.numpy(), titles, caption)
+    if len(shape) == 1 and shape[0] in (1, 2):
+        return plotting.points(fake.numpy(), titles, None if real is None else real.numpy(), caption)
+    raise ValueError(f"SampleGrid draws images (1 or 3, H, W) and points (1,) or (2,), not samples of shape {shape}")

@@ -1,0 +1,42 @@
+"""SampleWriter: what `predict` leaves behind."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BasePredictionWriter
+
+from lit_gans import GAN
+
+from .probe import panel_titles, run_folder, with_seeds_axis
+from .sample_grid import sample_figure
+
+
+class SampleWriter(BasePredictionWriter):
+    """Writes the samples of `predict` as `samples.pt`, `(n, *sample)` or `(S, n, *sample)`, and `samples.png`.
+
+    Args:
+        n_drawn: How many of them the picture shows.
+    """
+
+    def __init__(self, n_drawn: int = 64) -> None:
+        super().__init__(write_interval="epoch")
+        self.n_drawn = n_drawn
+
+    def write_on_epoch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        """Writes both files into the run's folder."""
+        assert isinstance(pl_module, GAN)
+        samples = torch.cat(list(predictions), dim=0 if pl_module.seeds is None else 1).cpu()
+        folder = run_folder(trainer)
+        torch.save(samples, folder / "samples.pt")
+        shown = with_seeds_axis(pl_module, samples)[:, : self.n_drawn].float()
+        figure = sample_figure(shown, panel_titles(pl_module), None, "samples of the checkpoint")
+        figure.savefig(folder / "samples.png", dpi=100)
+        print(f"samples: {folder / 'samples.pt'} {tuple(samples.shape)}, picture: {folder / 'samples.png'}")

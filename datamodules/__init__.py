@@ -1,0 +1,32 @@
+"""Data for the games: toy distributions and images, laid out by seed and by D update."""
+
+from .base import GANDataModule
+from .gaussian_pair import GaussianPairDataModule
+from .images import DigitsDataModule, ImageDataModule
+from .loader import GameLoader
+from .mixtures import GridDataModule, MixtureDataModule, RingDataModule
+from .mnist import FashionMNISTDataModule, MNISTDataModule
+from .ordered import OrderedLoader
+from .sources import Batch, DrawnSource, Source, StoredSource
+from .toy import DiracDataModule, SwissRollDataModule, ToyDataModule
+
+__all__ = [
+    "Batch",
+    "DigitsDataModule",
+    "DiracDataModule",
+    "DrawnSource",
+    "FashionMNISTDataModule",
+    "GANDataModule",
+    "GameLoader",
+    "GaussianPairDataModule",
+    "GridDataModule",
+    "ImageDataModule",
+    "MNISTDataModule",
+    "MixtureDataModule",
+    "OrderedLoader",
+    "RingDataModule",
+    "Source",
+    "StoredSource",
+    "SwissRollDataModule",
+    "ToyDataModule",
+]

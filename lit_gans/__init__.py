@@ -1,0 +1,19 @@
+"""lit-gans: a PyTorch Lightning collection for training GANs and seeing why they fail."""
+
+from . import losses, networks, penalties, schedules, updates
+from .gan import GAN
+from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorStep
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GAN",
+    "DiscriminatorHook",
+    "DiscriminatorStep",
+    "GeneratorStep",
+    "losses",
+    "networks",
+    "penalties",
+    "schedules",
+    "updates",
+]

@@ -1,0 +1,5 @@
+"""`python -m lit_gans` is `lit-gans`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""The command line: `lit-gans fit|validate|test|predict --config FILE [--config FILE …]`."""
+
+import difflib
+import re
+import sys
+from typing import Any, NoReturn
+
+import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+
+# Importing the packages makes their classes known to the parser, so that configs may use bare class names.
+import callbacks
+import datamodules
+
+from . import networks
+from .gan import GAN
+from .losses import Objective
+from .penalties import Output, Penalty
+from .schedules import Schedule
+from .updates import Update
+
+
+class GANArgumentParser(LightningArgumentParser):
+    """Lightning's parser, whose errors are short and name the classes that could have been meant."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Adds to the message which names are valid."""
+        super().error(message + _hint(message), ex)
+
+    def print_usage(self, file: Any = None) -> None:
+        """One line; Lightning's is pages long and buries the message."""
+        print("usage: lit-gans fit|validate|test|predict --config FILE [--config FILE …] [--KEY VALUE …]", file=file)
+
+
+class GANCLI(LightningCLI):
+    """Lightning's command line for one game: a `GAN`, its data and its callbacks, from composed YAML files."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Makes the parser, and each command's."""
+        kwargs.setdefault("dump_header", [f"lit-gans, torch=={torch.__version__}"])
+        parser = GANArgumentParser(**kwargs)
+        parser.add_argument("-c", "--config", action="config", help="A YAML file; several compose left to right.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Links what data and networks share, so that no size is written twice."""
+        parser.link_arguments("model.latent_dim", "model.generator.init_args.latent_dim")
+        for network in ("generator", "discriminator"):
+            parser.link_arguments("data.sample_shape", f"model.{network}.init_args.sample_shape", apply_on="instantiate")
+        parser.add_lightning_class_args(RichProgressBar, "progress_bar")
+        parser.add_lightning_class_args(callbacks.SampleWriter, "samples")
+        # At every step a bar costs more than the game of a small network.
+        parser.set_defaults({"progress_bar.refresh_rate": 50})
+
+    def after_fit(self) -> None:
+        """Says where the pictures are."""
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            print(f"pictures and tables: {callbacks.probe.run_folder(self.trainer)}")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs the command line; returns None, because a console script exits with what it returns."""
+    sys.path.insert(0, "")  # as `python -m` does: a user's own classes live in the folder they work in
+    GANCLI(
+        GAN,
+        datamodules.GANDataModule,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        save_config_kwargs={"overwrite": True},
+        args=args,
+    )
+
+
+def _hint(message: str) -> str:
+    """For a class that cannot be found: the names that are valid where it stands."""
+    unknown = re.search(r"Expected a dot import path string: (\S+)", message)
+    key = re.search(r'Parser key "([\w.]+)"', message)
+    if unknown is None or key is None:
+        return ""
+    name = unknown[1]
+    valid = next((names for place, names in _names().items() if f"{key[1]}.".startswith(f"{place}.")), [])
+    close = difflib.get_close_matches(name, valid, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    known = f"\n  Known here: {', '.join(sorted(set(valid)))}." if valid else ""
+    return f"\n\n  There is no class {name}.{meant}{known}\n  A class of your own is given as module.Class."
+
+
+def _names() -> dict[str, list[str]]:
+    """Where a config expects a class: the names it may use there."""
+    of_penalties = [name for base in (Penalty, Output, Schedule) for name in _subclasses(base)]
+    optimizers = [f"torch.optim.{name}" for name in torch.optim.__all__ if name[0].isupper()]
+    return {
+        "data": _subclasses(datamodules.GANDataModule),
+        "model.generator": [name for name in networks.__all__ if name.endswith("Generator")],
+        "model.discriminator": [name for name in networks.__all__ if name.endswith("Discriminator")],
+        "model.loss": _subclasses(Objective),
+        "model.penalties": of_penalties,
+        "model.update": _subclasses(Update),
+        "model.generator_optimizer": optimizers,
+        "model.discriminator_optimizer": optimizers,
+        "trainer.callbacks": _subclasses(Callback),
+    }
+
+
+def _subclasses(base: type) -> list[str]:
+    """The public classes below a base that a config may name."""
+    below = [each for direct in base.__subclasses__() for each in (direct.__name__, *_subclasses(direct))]
+    return [name for name in below if not name.startswith("_")]

@@ -1,0 +1,345 @@
+"""GAN: the one LightningModule, which plays the game for every objective, penalty and hook."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.core.mixins.hparams_mixin import _given_hyperparameters
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from . import checks
+from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorStep, Step
+from .logbook import by_seed, publish
+from .losses import NonSaturating, Objective
+from .modes import evaluating
+from .penalties import Penalty
+from .players import Player, RealBatch, Terms, means, total
+from .seeds import SeedStack
+from .streams import Draws, stream
+from .updates import Alternating, Update
+
+class GAN(pl.LightningModule):
+    """A generator and a discriminator, trained against each other.
+
+    One training batch is one iteration: `n_critic` D updates and one G update. `trainer.global_step`, `max_steps`,
+    checkpoints and loggers count iterations, whatever `n_critic` is. The flow of one iteration is
+    `Update.__call__`; the losses are `discriminator_terms` and `generator_terms`, functions of a step alone.
+
+    Args:
+        generator: G, maps latents `(B, latent_dim)` to samples shaped like the data.
+        discriminator: D, maps samples to logits `(B,)` or `(B, 1)` that rise with realness.
+        latent_dim: The dimension of the latent `z ~ N(0, I)`.
+        loss: The adversarial objective; None is `NonSaturating()`.
+        penalties: Terms of D's loss by name; the names are log keys.
+        update: How the players move; None is `Alternating()`.
+        generator_optimizer: From parameters to G's optimizer.
+        discriminator_optimizer: From parameters to D's optimizer.
+        n_critic: D updates per G update, each on a fresh batch.
+        seeds: Train one independent run per seed, in one process, on a leading axis; both networks are then
+            initialised anew from each seed. None trains the networks as they are.
+
+    Raises:
+        ValueError: If `n_critic` or `latent_dim` is below 1, or seeds are empty or repeated.
+        TypeError: If seeds are given and a network cannot be initialised from one (see `SeedStack`).
+
+    Logged: `d/adversarial`, `d/<penalty>`, `g/adversarial`, `d/gradient_norm`, `g/gradient_norm`,
+    `d/accuracy_real`, `d/accuracy_fake` (`d/accuracy_pairs` where an objective only compares); with seeds each is
+    the mean, and `/seed_i` stands beside it.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent_dim: int,
+        loss: Objective | None = None,
+        penalties: dict[str, Penalty] | None = None,
+        update: Update | None = None,
+        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        n_critic: int = 1,
+        seeds: list[int] | None = None,
+    ) -> None:
+        super().__init__()
+        # Built from a config, the config itself is kept in checkpoints, and `load_from_checkpoint` needs nothing
+        # else. Built in Python the arguments are live objects, which do not belong in a file.
+        if _given_hyperparameters.get() is not None:
+            self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.latent_dim = checks.at_least_one("latent_dim", latent_dim)
+        self.n_critic = checks.at_least_one("n_critic", n_critic)
+        self.seeds = checks.distinct(seeds)
+        self.loss = loss if loss is not None else NonSaturating()
+        self.penalties = nn.ModuleDict(penalties or {})
+        self.update = update if update is not None else Alternating()
+        self.hooks: list[DiscriminatorHook] = []
+        self.generator, self.discriminator = generator, discriminator
+        if self.seeds is not None:
+            self.generator = SeedStack(generator, self.seeds, "generator")
+            self.discriminator = SeedStack(discriminator, self.seeds, "discriminator")
+            self.discriminator.settle(self.generator.settle(torch.zeros(len(self.seeds), 2, latent_dim)))
+        self.players = {
+            "discriminator": Player(
+                self.discriminator, discriminator_optimizer, self.discriminator_terms, self._accuracy, "d"
+            ),
+            "generator": Player(
+                self.generator, generator_optimizer, self.generator_terms, _nothing_to_watch, "g", keeps_time=True
+            ),
+        }
+        self._samplewise = getattr(discriminator, "samplewise", False)
+        self.draws = Draws()
+        self.discriminator_updates = 0
+        self._restored_draws: dict[str, Any] | None = None
+        self._latest: dict[str, Tensor] = {}
+        self._log_is_due = False
+        self._checked = False
+
+    # ------------------------------------------------------------------------------------------------ the game
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """One iteration of the game on one batch of `n_critic · S · B` real samples."""
+        batches = self.deal(batch)
+        if not self._checked:
+            self._check_game(batches[0].samples)
+        self._log_is_due = (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+        self.update(self, batches)
+        if self._log_is_due:
+            publish(self.trainer, by_seed(self._latest, self.seeds), bar=("d/adversarial", "g/adversarial"))
+
+    def deal(self, batch: Any) -> list[RealBatch]:
+        """Splits a flat batch into `n_critic` real batches of shape `(..., B, *sample)`.
+
+        Raises:
+            ValueError: If the batch does not divide by `n_critic` times the number of seeds.
+        """
+        samples, labels = batch if isinstance(batch, list | tuple) else (batch, None)
+        shape = (self.n_critic, *self._seeds_axis)
+        checks.divides(len(samples), parts=math.prod(shape))
+        deals = samples.unflatten(0, (*shape, -1))
+        deals_of_labels = [None] * self.n_critic if labels is None else labels.unflatten(0, (*shape, -1))
+        return [RealBatch(x, c) for x, c in zip(deals, deals_of_labels, strict=True)]
+
+    def discriminator_step(self, batch: RealBatch) -> DiscriminatorStep:
+        """What D sees in one update: reals, and fakes without a gradient to G."""
+        with torch.no_grad():
+            fake = self.generator(self._latents(batch.samples))
+        for hook in self.hooks:
+            fake = hook.mix_fakes(fake)
+        real, fake = self._perturbed(batch.samples), self._perturbed(fake)
+        real_logits, fake_logits = self._logits_of_both(real, fake)
+        return DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, batch.labels, self.draws)
+
+    def generator_step(self, batch: RealBatch) -> GeneratorStep:
+        """What G sees in one update: its fakes, and D(x) if the objective compares."""
+        fake = self._perturbed(self.generator(self._latents(batch.samples)))
+        real = self._perturbed(batch.samples)
+        real_logits = self.logits(real) if self.loss.needs_real else None
+        return GeneratorStep(self.logits, real, fake, real_logits, self.logits(fake), batch.labels, self.draws)
+
+    def discriminator_terms(self, step: DiscriminatorStep) -> Terms:
+        """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
+        terms = {"adversarial": self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        for name, penalty in self.penalties.items():
+            if penalty.is_due(self.discriminator_updates):
+                terms[name] = penalty.weighted(step, self.global_step)
+        for hook in self.hooks:
+            terms |= hook.discriminator_terms(step)
+        return terms
+
+    def generator_terms(self, step: GeneratorStep) -> Terms:
+        """G's loss, term by term."""
+        return {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
+
+    def discriminator_loss(
+        self, step: DiscriminatorStep, discriminator: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """D's scalar loss on a step, as this D or another one sees it."""
+        return total(means(self.discriminator_terms(step if discriminator is None else step.under(discriminator))))
+
+    def generator_loss(self, step: GeneratorStep) -> Tensor:
+        """G's scalar loss on a step."""
+        return total(means(self.generator_terms(step)))
+
+    def descend(self, name: str, step: Step) -> None:
+        """One optimizer step of a player on the sum of its terms."""
+        player, optimizer = self.players[name], self._optimizer(name)
+        losses = means(player.terms(step))
+        optimizer.zero_grad()
+        self.manual_backward(total(losses))
+        self._latest.update({f"{player.letter}/{term}": value.detach() for term, value in losses.items()})
+        if self._log_is_due:
+            watched = {**player.watch(step), "gradient_norm": self._gradient_norm(player.parameters)}
+            self._latest.update({f"{player.letter}/{number}": value for number, value in watched.items()})
+        # Lightning's wrapper advances `global_step`. Other players' steps go past it, through the same strategy.
+        if player.keeps_time:
+            optimizer.step()
+        else:
+            self.trainer.strategy.optimizer_step(optimizer.optimizer, _nothing)
+
+    def discriminator_updated(self) -> None:
+        """Counts a D update and tells the hooks."""
+        self.discriminator_updates += 1
+        for hook in self.hooks:
+            hook.discriminator_updated()
+
+    # --------------------------------------------------------------------------------------------- the players
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """G(z), in the mode that G is in; `(..., n, latent_dim)` to `(..., n, *sample)`."""
+        return self.generator(latents)
+
+    def logits(self, samples: Tensor) -> Tensor:
+        """D(v): samples `(..., n, *sample)` to logits `(..., n)`."""
+        logits = self.discriminator(samples)
+        return logits.squeeze(-1) if logits.ndim > len(self._seeds_axis) + 1 else logits
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor) -> Tensor:
+        """G(z) in eval mode, without a gradient.
+
+        Args:
+            latents: Shape `(n, latent_dim)`; with seeds every copy of G gets the same ones.
+
+        Returns:
+            Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
+        """
+        latents = latents.to(self.device).expand(*self._seeds_axis, *latents.shape)
+        with evaluating(self.generator):
+            return self.generator(latents)
+
+    def sample(self, n: int, seed: int | None = None) -> Tensor:
+        """`n` fakes in eval mode, without a gradient; `(n, *sample)`, or `(S, n, *sample)` with seeds.
+
+        Args:
+            n: How many.
+            seed: Draws the same latents at each call; None draws new ones from torch's global generator.
+        """
+        generator = None if seed is None else stream(seed, "samples")
+        return self.generate(torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator))
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimizer per player, in the order of `players`."""
+        return [player.optimizer(player.parameters) for player in self.players.values()]
+
+    # ------------------------------------------------------------------------------------- around the training
+
+    def setup(self, stage: str) -> None:
+        """Collects the callbacks that take part in D's game."""
+        self.hooks = [callback for callback in self.trainer.callbacks if isinstance(callback, DiscriminatorHook)]
+
+    def on_train_start(self) -> None:
+        """Opens one random stream per seed on this device, or goes on with the streams of a checkpoint."""
+        rank, device = self.trainer.global_rank, self.device
+        if self.seeds is None:
+            self.draws = Draws(generator=stream(torch.initial_seed(), f"game on process {rank}", device))
+        else:
+            self.draws = Draws([stream(seed, f"game on process {rank}", device) for seed in self.seeds])
+        if self._restored_draws is not None:
+            self.draws.load_state_dict(self._restored_draws)
+        self.discriminator_updates = self.global_step * self.n_critic
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state of the random streams, which Lightning leaves out."""
+        checkpoint["draws"] = self.draws.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the state of the random streams for `on_train_start`."""
+        self._restored_draws = checkpoint.get("draws")
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """As `validation_step`, as `test/…`."""
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """G(z) for a batch of latents `(n, latent_dim)`."""
+        return self.generate(batch)
+
+    def _evaluate(self, batch: Any, stage: str) -> None:
+        samples = batch[0] if isinstance(batch, list | tuple) else batch
+        real = samples.expand(*self._seeds_axis, *samples.shape)
+        fake = self.generator(self._latents(real))
+        real_logits, fake_logits = self.logits(real), self.logits(fake)
+        step = DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, draws=self.draws)
+        numbers = {f"{stage}/d/{name}": value for name, value in self._accuracy(step).items()}
+        numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
+        numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
+        self.log_dict(by_seed(numbers, self.seeds), batch_size=len(samples))
+
+    # ------------------------------------------------------------------------------------------------- details
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As in `nn.Module`, but for a name that Lightning writes forty times per iteration.
+
+        `nn.Module` looks at every value for parameters and buffers, which at that rate costs a small network 5 %.
+        """
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def _seeds_axis(self) -> tuple[int, ...]:
+        return () if self.seeds is None else (len(self.seeds),)
+
+    def _latents(self, samples: Tensor) -> Tensor:
+        batch_shape = samples.shape[: len(self._seeds_axis) + 1]
+        return self.draws.normal(samples, (*batch_shape, self.latent_dim))
+
+    def _logits_of_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """D(x) and D(y): one pass over both where D says that it treats samples one by one, else one each.
+
+        Two passes give batch norm the statistics of reals and of fakes apart, which is the field's custom. Where there
+        are none to keep apart, one pass saves a small network a tenth of its step.
+        """
+        if not self._samplewise:
+            return self.logits(real), self.logits(fake)
+        batch_axis = len(self._seeds_axis)
+        real_logits, fake_logits = self.logits(torch.cat([real, fake], batch_axis)).chunk(2, batch_axis)
+        return real_logits, fake_logits
+
+    def _perturbed(self, samples: Tensor) -> Tensor:
+        for hook in self.hooks:
+            samples = hook.perturb(samples)
+        return samples
+
+    def _optimizer(self, name: str) -> LightningOptimizer:
+        optimizers = self.optimizers()
+        assert isinstance(optimizers, list)
+        return optimizers[list(self.players).index(name)]  # type: ignore[return-value]
+
+    def _accuracy(self, step: DiscriminatorStep) -> dict[str, Tensor]:
+        real, fake = self.loss.decision(step.real_logits), self.loss.decision(step.fake_logits)
+        if real is None or fake is None:
+            return {"accuracy_pairs": (step.real_logits > step.fake_logits).float().mean(-1)}
+        return {"accuracy_real": (real > 0).float().mean(-1), "accuracy_fake": (fake < 0).float().mean(-1)}
+
+    def _gradient_norm(self, parameters: list[nn.Parameter]) -> Tensor:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        squares = [gradient.reshape(*self._seeds_axis, -1).square().sum(-1) for gradient in gradients]
+        return torch.stack(squares).sum(0).sqrt()
+
+    def _check_game(self, real: Tensor) -> None:
+        """Refuses, before anything has moved, data and networks that do not fit each other."""
+        checks.finite(real)
+        batch_axes = len(self._seeds_axis) + 1
+        with torch.no_grad(), evaluating(self.generator, self.discriminator):
+            fake = self.generator(real.new_zeros(*real.shape[:batch_axes], self.latent_dim))
+            checks.fitting(real, fake, self.logits(fake), batch_axes)
+        self._checked = True
+
+
+def _nothing() -> None:
+    """The closure of an optimizer step whose backward pass has been taken."""
+
+
+def _nothing_to_watch(step: Step) -> dict[str, Tensor]:
+    return {}

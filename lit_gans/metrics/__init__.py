@@ -1,0 +1,14 @@
+"""Measures of a game: pure functions, tensors in, small typed results out, the seeds axis first."""
+
+from .coverage import Coverage, mode_coverage
+from .fields import discriminator_gradient, field_cosine, generator_field, grid_points, real_field
+
+__all__ = [
+    "Coverage",
+    "discriminator_gradient",
+    "field_cosine",
+    "generator_field",
+    "grid_points",
+    "mode_coverage",
+    "real_field",
+]

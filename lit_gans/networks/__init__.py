@@ -1,0 +1,19 @@
+"""The players: a generator maps latents to samples, a discriminator maps samples to logits.
+
+A logit rises with realness. Inside a network there is exactly one batch axis, the first: a seeds axis is
+added outside, by `torch.func.vmap`. Every module that owns parameters has `reset_parameters`, so that a seed
+can re-initialise a network layer by layer, and no network draws random numbers in its forward.
+"""
+
+from .dcgan import DCGANDiscriminator, DCGANGenerator
+from .dirac import DiracDiscriminator, DiracGenerator
+from .mlp import MLPDiscriminator, MLPGenerator
+
+__all__ = [
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "DiracDiscriminator",
+    "DiracGenerator",
+    "MLPDiscriminator",
+    "MLPGenerator",
+]

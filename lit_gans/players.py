@@ -1,0 +1,53 @@
+"""The two sides of the game, and how a loss is reduced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from pytorch_lightning.cli import OptimizerCallable
+from torch import Tensor, nn
+
+Terms = dict[str, Tensor]
+"""A player's loss by name: weighted values of shape `(..., n)`."""
+
+
+class RealBatch(NamedTuple):
+    """Real samples of one D update, `(..., B, *sample)`, with their labels `(..., B)` if the data have them."""
+
+    samples: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Player:
+    """One side of the game."""
+
+    network: nn.Module
+    optimizer: OptimizerCallable
+    terms: Callable[[Any], Terms]
+    """The player's loss on a step, term by term."""
+    watch: Callable[[Any], dict[str, Tensor]]
+    """Numbers of shape `(...)` that are logged beside the loss."""
+    letter: str
+    """The prefix of the player's log keys."""
+    keeps_time: bool = False
+    """Whether this player's optimizer steps are the iterations that `global_step` counts."""
+
+    @cached_property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that this player moves (walking a network anew at every step costs time)."""
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+
+def means(terms: Terms) -> Terms:
+    """Each term's mean over its samples: `(..., n)` to `(...)`."""
+    return {name: values.mean(-1) for name, values in terms.items()}
+
+
+def total(losses: Terms) -> Tensor:
+    """The sum of a player's losses over terms and seeds, a scalar: seeds must not share a mean."""
+    first, *rest = losses.values()
+    for loss in rest:
+        first = first + loss
+    return first.sum() if first.ndim else first

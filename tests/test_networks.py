@@ -1,0 +1,391 @@
+"""The networks: shapes, initialisation, a seeds axis that changes nothing, the Dirac GAN's closed forms."""
+
+from collections.abc import Callable
+from itertools import product
+from math import sqrt
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+from torch.nn.utils.parametrize import is_parametrized
+
+from lit_gans.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    DiracDiscriminator,
+    DiracGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+)
+
+POINT, DIGIT, SMALL = (2,), (1, 28, 28), (3, 8, 8)
+
+# name: how to build it, the shape of one input, the shape of one output
+PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
+    "mlp-g-point": (lambda: MLPGenerator(3, POINT), (3,), POINT),
+    "mlp-g-image": (lambda: MLPGenerator(3, SMALL, hidden=[16], tanh=True), (3,), SMALL),
+    "mlp-g-norm": (lambda: MLPGenerator(3, POINT, batch_norm=True), (3,), POINT),
+    "mlp-d-point": (lambda: MLPDiscriminator(POINT), POINT, (1,)),
+    "mlp-d-image": (lambda: MLPDiscriminator(SMALL, hidden=[16]), SMALL, (1,)),
+    "mlp-d-norm": (lambda: MLPDiscriminator(POINT, batch_norm=True), POINT, (1,)),
+    "dcgan-g": (lambda: DCGANGenerator(3, SMALL, width=4, batch_norm=False), (3,), SMALL),
+    "dcgan-g-norm": (lambda: DCGANGenerator(3, SMALL, width=4), (3,), SMALL),
+    "dcgan-g-digit": (lambda: DCGANGenerator(3, DIGIT, width=4), (3,), DIGIT),
+    "dcgan-g-oblong": (lambda: DCGANGenerator(3, (2, 8, 12), width=4), (3,), (2, 8, 12)),
+    "dcgan-d": (lambda: DCGANDiscriminator(SMALL, width=4, batch_norm=False), SMALL, (1,)),
+    "dcgan-d-norm": (lambda: DCGANDiscriminator(SMALL, width=4), SMALL, (1,)),
+    "dcgan-d-digit": (lambda: DCGANDiscriminator(DIGIT, width=4), DIGIT, (1,)),
+    "dcgan-d-oblong": (lambda: DCGANDiscriminator((2, 8, 12), width=4), (2, 8, 12), (1,)),
+    "dirac-g": (DiracGenerator, (3,), (1,)),
+    "dirac-d": (DiracDiscriminator, (1,), (1,)),
+    "dirac-d-hidden": (lambda: DiracDiscriminator(hidden=3), (1,), (1,)),
+}
+SPECTRAL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "mlp": (lambda: MLPDiscriminator(POINT, hidden=[16, 8], spectral_norm=True), POINT, 3),
+    "dcgan": (lambda: DCGANDiscriminator(SMALL, width=4, batch_norm=False, spectral_norm=True), SMALL, 3),
+}
+
+
+@pytest.fixture(autouse=True)
+def _fixed_numbers() -> None:
+    torch.manual_seed(0)
+
+
+def leaves(network: nn.Module) -> list[Any]:
+    """The modules that own parameters."""
+    return [module for module in network.modules() if list(module.parameters(recurse=False))]
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_shapes(name: str) -> None:
+    build, inputs, outputs = PLAIN[name]
+    assert build()(torch.randn(5, *inputs)).shape == (5, *outputs)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    build, inputs, outputs = PLAIN[name]
+    network = build()
+    # Random weights on the outputs: batch norm's output sums to a constant.
+    (network(torch.randn(5, *inputs)) * torch.randn(5, *outputs)).sum().backward()
+    for key, parameter in network.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_vmap_over_stacked_networks_equals_a_loop(name: str) -> None:
+    """Outputs, gradients and the running statistics of batch norm, in training mode."""
+    build, inputs, outputs = PLAIN[name]
+    networks = [build().double().train() for _ in range(3)]
+    batch = torch.randn(3, 6, *inputs, dtype=torch.float64)
+    cotangent = torch.randn(3, 6, *outputs, dtype=torch.float64)
+
+    parameters, buffers = stack_module_state(networks)
+
+    def forward(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(networks[0], (parameters, buffers), (x,))
+
+    # networks[0] lends its code only: the loop below starts from untouched buffers.
+    together = torch.func.vmap(forward)(parameters, buffers, batch)
+    (together * cotangent).sum().backward()
+
+    for i, network in enumerate(networks):
+        alone = network(batch[i])
+        (alone * cotangent[i]).sum().backward()
+        torch.testing.assert_close(together[i], alone, rtol=0, atol=1e-12)
+        for key, parameter in network.named_parameters():
+            gradient = parameters[key].grad[i]
+            torch.testing.assert_close(gradient, parameter.grad, rtol=1e-12, atol=1e-12, msg=key)
+        for key, buffer in network.named_buffers():
+            torch.testing.assert_close(buffers[key][i], buffer, rtol=0, atol=1e-12, msg=key)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_layers_reset_themselves_as_the_network_was_built(name: str) -> None:
+    """A seed re-initialises a player layer by layer, which must draw what the constructor draws."""
+    build, _, _ = PLAIN[name]
+    torch.manual_seed(3)
+    fresh = build().state_dict()
+    network = build()
+    for tensor in network.state_dict().values():
+        tensor.fill_(7)
+    torch.manual_seed(3)
+    for leaf in leaves(network):
+        leaf.reset_parameters()
+    for key, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, fresh[key], rtol=0, atol=0, msg=key)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda norm: MLPGenerator(2, POINT, batch_norm=norm),
+        lambda norm: MLPDiscriminator(POINT, batch_norm=norm),
+        lambda norm: DCGANGenerator(2, SMALL, width=4, batch_norm=norm),
+        lambda norm: DCGANDiscriminator(SMALL, width=4, batch_norm=norm),
+    ],
+    ids=["mlp-g", "mlp-d", "dcgan-g", "dcgan-d"],
+)
+def test_batch_norm_is_there_when_asked_for(build: Callable[[bool], nn.Module]) -> None:
+    assert has_batch_norm(build(True))
+    assert not has_batch_norm(build(False))
+
+
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_spectral_norm_makes_every_largest_singular_value_one(name: str) -> None:
+    build, inputs, layers = SPECTRAL[name]
+    network = build().train()
+    for parameter in network.parameters():
+        parameter.data.mul_(10)  # The scale of the raw weights must not matter.
+    for _ in range(200):  # One step of the power method each.
+        logits = network(torch.randn(2, *inputs))
+    assert logits.shape == (2, 1)
+    normalised: list[Any] = [module for module in network.modules() if is_parametrized(module, "weight")]
+    assert len(normalised) == layers
+    network.eval()
+    for layer in normalised:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_no_spectral_norm_unless_asked_for() -> None:
+    for network in (MLPDiscriminator(POINT), DCGANDiscriminator(SMALL, width=4)):
+        assert not any(is_parametrized(module) for module in network.modules())
+
+
+def test_ring_networks_have_the_papers_sizes() -> None:
+    generator = MLPGenerator(latent_dim=2, sample_shape=POINT, hidden=[64, 64])
+    discriminator = MLPDiscriminator(sample_shape=POINT, hidden=[64, 64])
+    # (2·64 + 64) + (64·64 + 64) + (64·2 + 2), and + (64·1 + 1)
+    assert parameter_count(generator) == 192 + 4160 + 130
+    assert parameter_count(discriminator) == 192 + 4160 + 65
+
+
+def test_mnist_networks_have_the_papers_sizes() -> None:
+    generator = MLPGenerator(latent_dim=50, sample_shape=DIGIT, hidden=[512, 512, 512])
+    discriminator = MLPDiscriminator(sample_shape=DIGIT, hidden=[512, 512, 512])
+    # (50·512 + 512) + 2 (512·512 + 512) + (512·784 + 784), and (784·512 + 512) + 2 (…) + (512·1 + 1)
+    assert parameter_count(generator) == 26112 + 2 * 262656 + 402192
+    assert parameter_count(discriminator) == 401920 + 2 * 262656 + 513
+
+
+def test_closing_tanh_is_the_tanh_of_the_open_network() -> None:
+    opened, closed = MLPGenerator(2, DIGIT), MLPGenerator(2, DIGIT, tanh=True)
+    closed.load_state_dict(opened.state_dict())
+    z = 10 * torch.randn(4, 2)
+    torch.testing.assert_close(closed(z), opened(z).tanh())
+
+
+def test_mlp_discriminator_is_relu_and_has_no_sigmoid() -> None:
+    discriminator = MLPDiscriminator((1,), hidden=[2])
+    discriminator.load_state_dict(
+        {
+            "layers.1.weight": torch.tensor([[1.0], [-1.0]]),
+            "layers.1.bias": torch.zeros(2),
+            "layers.3.weight": torch.tensor([[3.0, -5.0]]),
+            "layers.3.bias": torch.tensor([0.5]),
+        }
+    )
+    logits = discriminator(torch.tensor([[2.0], [-2.0]]))
+    torch.testing.assert_close(logits, torch.tensor([[6.5], [-9.5]]))
+
+
+def test_mlp_refuses_an_empty_layer() -> None:
+    with pytest.raises(ValueError, match=r"2 -> 64 -> 0 -> 2 .*at least 1"):
+        MLPGenerator(2, POINT, hidden=[64, 0])
+    with pytest.raises(ValueError, match=r"0 -> 64 -> 64 -> 1 .*sample_shape"):
+        MLPDiscriminator((0,))
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["built", "reset"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_dcgan_starts_from_the_papers_law(player: str, batch_norm: bool, reset: bool) -> None:
+    network = (
+        DCGANGenerator(100, DIGIT, batch_norm=batch_norm)
+        if player == "generator"
+        else DCGANDiscriminator(DIGIT, batch_norm=batch_norm)
+    )
+    if reset:
+        for parameter in network.parameters():
+            parameter.data.fill_(7.0)
+        for leaf in leaves(network):
+            leaf.reset_parameters()
+    for leaf in leaves(network):
+        mean = 1.0 if isinstance(leaf, nn.BatchNorm2d) else 0.0
+        count = leaf.weight.numel()
+        # Five standard errors of a mean and of a standard deviation, from `count` normal numbers.
+        assert leaf.weight.mean().item() == pytest.approx(mean, abs=5 * 0.02 / sqrt(count))
+        assert leaf.weight.std().item() == pytest.approx(0.02, abs=5 * 0.02 / sqrt(2 * count))
+        if leaf.bias is not None:
+            assert leaf.bias.count_nonzero() == 0
+
+
+def test_dcgan_parameter_counts() -> None:
+    generator, discriminator = DCGANGenerator(10, DIGIT), DCGANDiscriminator(DIGIT)
+    # Linear, norm, 4x4 convolution, norm, 4x4 convolution with bias.
+    assert parameter_count(generator) == 10 * 128 * 49 + 2 * 128 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1
+    # 4x4 convolution with bias, 4x4 convolution, norm, linear with bias.
+    assert parameter_count(discriminator) == (64 * 16 + 64) + 64 * 128 * 16 + 2 * 128 + (128 * 49 + 1)
+
+
+def test_dcgan_discriminator_leaves_its_first_layer_unnormalised() -> None:
+    kinds = [type(module) for module in DCGANDiscriminator(SMALL, width=4).layers]
+    assert sum(issubclass(kind, nn.BatchNorm2d) for kind in kinds) == 1
+    assert issubclass(kinds[0], nn.Conv2d)
+    assert kinds[1] is nn.LeakyReLU
+
+
+@pytest.mark.parametrize("build", [lambda shape: DCGANGenerator(3, shape), DCGANDiscriminator])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 28, 30), "28x30.*divisible by 4"),
+        ((1, 10, 8), "10x8.*divisible by 4"),
+        ((3, 0, 8), "0x8.*positive"),
+        ((2,), r"\(2,\).*channels, height, width"),
+    ],
+)
+def test_dcgan_refuses_sizes_it_cannot_halve_twice(
+    build: Callable[[tuple[int, ...]], nn.Module], shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(shape)
+
+
+def hidden_dirac(psi_0: Tensor, psi_1: Tensor, negative_slope: float = 0.2) -> DiracDiscriminator:
+    discriminator = DiracDiscriminator(hidden=len(psi_0), negative_slope=negative_slope).to(psi_0.dtype)
+    discriminator.load_state_dict({"psi_0": psi_0.reshape(-1, 1), "psi_1": psi_1.reshape(-1, 1)})
+    return discriminator
+
+
+def test_dirac_generator_is_its_parameter() -> None:
+    generator = DiracGenerator(start=-0.75)
+    samples = generator(torch.randn(4, 7))
+    assert samples.tolist() == [[-0.75]] * 4
+    (gradient,) = torch.autograd.grad(samples.sum(), generator.theta)
+    assert gradient.item() == 4.0  # Each of the four samples is θ.
+    with torch.no_grad():
+        generator.theta.fill_(3.0)
+    generator.reset_parameters()
+    assert generator.theta.item() == -0.75
+
+
+def test_linear_dirac_discriminator_is_psi_times_x() -> None:
+    discriminator = DiracDiscriminator()
+    with torch.no_grad():
+        discriminator.psi.fill_(-0.5)
+    assert discriminator(torch.tensor([[2.0], [0.0], [-3.0]])).tolist() == [[-1.0], [0.0], [1.5]]
+
+
+def test_dirac_game_has_mescheders_vector_field() -> None:
+    """Of the value ψ·θ, the players' derivatives are ψ for θ and θ for ψ."""
+    generator, discriminator = DiracGenerator(start=0.3), DiracDiscriminator()
+    value = discriminator(generator(torch.randn(5, 2))).mean()
+    for_theta, for_psi = torch.autograd.grad(value, [generator.theta, discriminator.psi])
+    assert for_theta.item() == pytest.approx(discriminator.psi.item(), abs=1e-6)
+    assert for_psi.item() == pytest.approx(0.3, abs=1e-6)
+
+
+def test_hidden_dirac_discriminator_by_hand() -> None:
+    """Ψ₀ = (1, -0.5), Ψ₁ = (0.5, -1): each unit is on one side of its kink."""
+    discriminator = hidden_dirac(torch.tensor([1.0, -0.5]), torch.tensor([0.5, -1.0]))
+    x = torch.tensor([[2.0], [0.0], [-2.0]], requires_grad=True)
+    logits = discriminator(x)
+    # x = 2: 0.5·σ(2) - σ(-1) = 1 + 0.2; x = -2: 0.5·σ(-2) - σ(1) = -0.2 - 1
+    torch.testing.assert_close(logits, torch.tensor([[1.2], [0.0], [-1.2]]))
+    (slope,) = torch.autograd.grad(logits.sum(), x)
+    # At the kink both units take the left slope: 0.2·(0.5·1 + (-1)·(-0.5)).
+    torch.testing.assert_close(slope, torch.tensor([[0.6], [0.2], [0.6]]))
+
+
+def test_hidden_dirac_discriminator_heeds_its_slope() -> None:
+    discriminator = hidden_dirac(torch.ones(1), torch.ones(1), negative_slope=0.01)
+    torch.testing.assert_close(discriminator(torch.tensor([[-1.0]])), torch.tensor([[-0.01]]))
+
+
+def test_dirac_weights_start_uniform_in_their_interval() -> None:
+    weights = torch.cat([parameter.flatten() for parameter in DiracDiscriminator(hidden=5000).parameters()])
+    assert weights.abs().max() <= 1
+    # Standard errors of U(-1, 1) over 10 000 numbers: 0.0058 for the mean, 0.003 for E x² = 1/3.
+    assert weights.mean().item() == pytest.approx(0.0, abs=0.029)
+    assert weights.square().mean().item() == pytest.approx(1 / 3, abs=0.015)
+
+
+@pytest.mark.parametrize("hidden", [0, -2])
+def test_dirac_discriminator_refuses_no_units(hidden: int) -> None:
+    with pytest.raises(ValueError, match=f"hidden={hidden}.*at least 1"):
+        DiracDiscriminator(hidden=hidden)
+
+
+# The points and fakes of proposition 1 of Thanh-Tung & Tran 2020.
+LINE = torch.linspace(-3, 3, 121, dtype=torch.float64).unsqueeze(1)
+FAKES = (4 * torch.rand(6, generator=torch.Generator().manual_seed(1)) - 2).tolist()
+
+
+def margins(psi_0: Tensor, psi_1: Tensor, fake: float) -> Tensor:
+    """`D(0) - D(y)` for each row of weights, `(rows, n)` -> `(rows,)`."""
+    rows, units = psi_0.shape
+    discriminator = DiracDiscriminator(hidden=units).double()
+    points = torch.tensor([[0.0], [fake]], dtype=torch.float64)
+    weights = {"psi_0": psi_0.unsqueeze(2), "psi_1": psi_1.unsqueeze(2)}
+    logits = torch.func.vmap(lambda weights: functional_call(discriminator, weights, (points,)))(weights)
+    assert logits.shape == (rows, 2, 1)
+    return logits[:, 0, 0] - logits[:, 1, 0]
+
+
+@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.parametrize("units", [1, 2, 5])
+def test_best_dirac_discriminator_on_one_fake_is_monotone(units: int, fake: float) -> None:
+    """Ψ₀ = sign(y)·1 and Ψ₁ = -1 win against every other corner and against the inside of the box.
+
+    The margin is linear in each Ψ₁ᵢ and monotone in each Ψ₀ᵢ, so that its maximum is at a corner.
+    """
+    corners = torch.tensor(list(product([-1.0, 1.0], repeat=2 * units)), dtype=torch.float64)
+    values = margins(corners[:, :units], corners[:, units:], fake)
+    best = corners[values.argmax()]
+    assert (values == values.max()).sum() == 1
+    assert best.tolist() == [1.0 if fake > 0 else -1.0] * units + [-1.0] * units
+    assert values.max().item() == pytest.approx(units * abs(fake), rel=1e-12)  # D*(x) = -nσ(sign(y) x)
+
+    inside = 2 * torch.rand(2000, 2 * units, dtype=torch.float64) - 1
+    assert margins(inside[:, :units], inside[:, units:], fake).max() < values.max()
+
+    falls_towards_fake = (1 if fake > 0 else -1) * hidden_dirac(best[:units], best[units:])(LINE)
+    assert (falls_towards_fake.diff(dim=0) < 0).all()
+
+
+@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.parametrize("units", [1, 2, 5])
+def test_training_on_one_fake_makes_the_dirac_discriminator_monotone(units: int, fake: float) -> None:
+    """Clipped gradient ascent: a unit may end in its other, lesser corner, and D falls all the same."""
+    discriminator = DiracDiscriminator(hidden=units).double()
+    for _ in range(500):
+        margin = discriminator(torch.zeros(1, 1).double()) - discriminator(torch.tensor([[fake]]).double())
+        gradients = torch.autograd.grad(margin.sum(), list(discriminator.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(discriminator.parameters(), gradients, strict=True):
+                parameter.add_(gradient, alpha=0.1 / abs(fake)).clamp_(-1, 1)
+
+    sign = 1.0 if fake > 0 else -1.0
+    winner = (discriminator.psi_0 == sign) & (discriminator.psi_1 == -1)
+    other = (discriminator.psi_0 == -sign) & (discriminator.psi_1 == 1)
+    assert (winner | other).all()
+    assert (sign * discriminator(LINE).diff(dim=0) < 0).all()
+
+
+def test_a_dirac_discriminator_could_peak_at_the_real_point() -> None:
+    """Without this the proposition would say nothing: two units are enough for a maximum at 0 (fig. 8h)."""
+    peak = hidden_dirac(torch.tensor([1.0, -1.0]).double(), -torch.ones(2).double())(LINE)
+    assert (peak[:61].diff(dim=0) > 0).all()  # LINE[60] is 0.
+    assert (peak[60:].diff(dim=0) < 0).all()
