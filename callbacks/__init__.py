@@ -1,14 +1,17 @@
 """Callbacks: watching a game and remembering for it."""
 
+from .class_coverage import ClassCoverage
 from .loss_curves import LossCurves
 from .mode_coverage import ModeCoverage
 from .probe import Observation, Probe
 from .sample_grid import SampleGrid
 from .sample_writer import SampleWriter
 from .vector_field import VectorField
+from .verdict import Verdict
 from .weight_clipping import WeightClipping
 
 __all__ = [
+    "ClassCoverage",
     "LossCurves",
     "ModeCoverage",
     "Observation",
@@ -16,5 +19,6 @@ __all__ = [
     "SampleGrid",
     "SampleWriter",
     "VectorField",
+    "Verdict",
     "WeightClipping",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from lit_gans import GAN, plotting
+from lit_gans.logbook import is_tick
 
 from .probe import Observation, Probe
 
@@ -28,7 +29,7 @@ class LossCurves(Probe):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Notes the numbers that have just been logged; draws if it is time."""
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if is_tick(trainer, trainer.global_step):
             self._note(trainer, pl_module)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 

@@ -1,15 +1,15 @@
 """ModeCoverage: how many modes of a known mixture the generator makes."""
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_only
 
 from lit_gans import GAN
 from lit_gans.metrics import mode_coverage
 
-from .probe import Observation, Probe
+from .probe import Observation
+from .verdict import Verdict, with_each_seed
 
 
-class ModeCoverage(Probe):
+class ModeCoverage(Verdict):
     """Counts covered modes on data whose modes are known, such as the ring and the grid.
 
     Logged: `modes/covered`, `modes/high_quality` (share of samples within 3 standard deviations of a mode) and
@@ -47,29 +47,9 @@ class ModeCoverage(Probe):
         numbers = {"modes/covered": found.modes, "modes/high_quality": found.high_quality}
         return Observation({**numbers, "modes/reverse_kl": found.reverse_kl})
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks once more and prints the verdict."""
-        super().on_train_end(trainer, pl_module)
-        self._print(trainer)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks and prints, if `validate` was asked for by itself."""
-        if not trainer.state.fn == "fit":
-            self._look(trainer, pl_module)
-            self._print(trainer)
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks and prints."""
-        self._look(trainer, pl_module)
-        self._print(trainer)
-
-    @rank_zero_only
-    def _print(self, trainer: pl.Trainer) -> None:
-        numbers = trainer.callback_metrics
-        covered = [value.item() for key, value in numbers.items() if key.startswith("modes/covered/seed_")]
-        each = f" (by seed: {', '.join(f'{value:.0f}' for value in covered)})" if covered else ""
+    def sentence(self, trainer: pl.Trainer) -> str:
+        """How many modes, and how many good samples."""
         n_modes = len(trainer.datamodule.centers)  # type: ignore[attr-defined]
-        print(
-            f"modes covered: {numbers['modes/covered'].item():g} of {n_modes}{each}, "
-            f"{numbers['modes/high_quality'].item():.1%} of samples within 3 standard deviations of a mode"
-        )
+        good = trainer.callback_metrics["modes/high_quality"].item()
+        covered = with_each_seed(trainer, "modes/covered")
+        return f"modes covered: {covered} of {n_modes}; {good:.1%} of samples within 3 standard deviations of a mode"

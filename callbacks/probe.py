@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from lit_gans import GAN, plotting
@@ -39,9 +40,7 @@ class Probe(pl.Callback):
 
     def __init__(self, every_n_iterations: int = 1000) -> None:
         if every_n_iterations < 1:
-            raise ValueError(
-                f"{type(self).__name__}: every_n_iterations must be at least 1, got {every_n_iterations}"
-            )
+            raise ValueError(f"{type(self).__name__}: every_n_iterations must be at least 1, got {every_n_iterations}")
         self.every_n_iterations = every_n_iterations
         self.frames: list[Path] = []
         self._last_look = -1
@@ -84,7 +83,7 @@ class Probe(pl.Callback):
         numbers = by_seed(seen.numbers, gan.seeds)
         if numbers:
             publish(trainer, numbers)
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if numbers:
             append_row(run_folder(trainer) / f"{self.name}.csv", {"iteration": iteration, **numbers})
@@ -115,25 +114,34 @@ def with_seeds_axis(gan: GAN, values: Tensor) -> Tensor:
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:
-    """Adds a row to a table, with its header if the table is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
+    """Adds a row to a table; a column that is new stays empty in the rows before."""
+    known: list[str] = []
+    earlier: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            known = list(reader.fieldnames or [])
+            earlier = [] if set(row) <= set(known) else list(reader)
+    columns = list(dict.fromkeys([*known, *row]))
+    with path.open("a" if columns == known else "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        if columns != known:
             writer.writeheader()
+            writer.writerows(earlier)
         writer.writerow(row)
 
 
 def held_out_reals(trainer: pl.Trainer, n: int) -> Tensor | None:
     """The first `n` held-out real samples of the trainer's DataModule, on the CPU; None if it has no such loader."""
     datamodule = getattr(trainer, "datamodule", None)
-    if datamodule is None:
+    if datamodule is None or not is_overridden("val_dataloader", datamodule):
         return None
     samples: list[Tensor] = []
-    for batch in datamodule.val_dataloader():
-        samples.append(batch[0] if isinstance(batch, list | tuple) else batch)
-        if sum(map(len, samples)) >= n:
-            break
+    with torch.random.fork_rng(devices=[]):  # torch's own loaders draw from the global state
+        for batch in datamodule.val_dataloader():
+            samples.append(batch[0] if isinstance(batch, list | tuple) else batch)
+            if sum(map(len, samples)) >= n:
+                break
     return torch.cat(samples)[:n] if samples else None
 
 

@@ -36,13 +36,16 @@ class SampleGrid(Probe):
         """A figure, no numbers."""
         latents = torch.randn(self.n_samples, gan.latent_dim, generator=stream(self.seed, "sample grid"))
         fake = with_seeds_axis(gan, gan.generate(latents)).float().cpu()
-        figure = sample_figure(fake, panel_titles(gan), held_out_reals(trainer, self.n_samples), f"samples at iteration {trainer.global_step}")
+        figure = sample_figure(
+            fake,
+            panel_titles(gan),
+            held_out_reals(trainer, self.n_samples),
+            f"samples at iteration {trainer.global_step}",
+        )
         return Observation(figure=figure)
 
 
-def sample_figure(
-    fake: Tensor, titles: list[str], real: Tensor | None, caption: str
-) -> Figure:
+def sample_figure(fake: Tensor, titles: list[str], real: Tensor | None, caption: str) -> Figure:
     """Samples `(S, n, *sample)` as images or points, whichever their shape says.
 
     Raises:

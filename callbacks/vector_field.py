@@ -29,9 +29,7 @@ class VectorField(Probe):
     Source: Thanh-Tung & Tran, fig. 1; Thanh-Tung et al. 2018, fig. 1 to 3.
     """
 
-    def __init__(
-        self, every_n_iterations: int = 500, extent: float = 2.0, n_samples: int = 256, seed: int = 0
-    ) -> None:
+    def __init__(self, every_n_iterations: int = 500, extent: float = 2.0, n_samples: int = 256, seed: int = 0) -> None:
         super().__init__(every_n_iterations)
         self.grid = grid_points(20, extent)
         self.n_samples = n_samples
@@ -69,9 +67,11 @@ class VectorField(Probe):
         return Observation(self._turning(now, trainer.global_step), figure)
 
     def _turning(self, now: Tensor, iteration: int) -> dict[str, Tensor]:
+        # Looks at the ends of a run may be closer together; their cosine would not compare with the others.
+        if iteration % self.every_n_iterations:
+            return {}
         before, self._before = self._before, now
         apart, self._before_iteration = iteration - self._before_iteration, iteration
-        # Looks at the ends of a run may be closer together; their cosine would not compare with the others.
         if before is None or apart != self.every_n_iterations:
             return {}
         return {"field/cosine": field_cosine(before.to(now), now)}
@@ -83,7 +83,8 @@ class VectorField(Probe):
         fake_logits = gan.logits(fake[0] if gan.seeds is None else fake).mean(-1, keepdim=True)
         if not gan.loss.needs_real or not len(real):
             return None, fake_logits
-        return gan.logits(real if gan.seeds is None else real.expand(len(fake), -1, -1)).mean(-1, keepdim=True), fake_logits
+        real = real if gan.seeds is None else real.expand(len(fake), -1, -1)
+        return gan.logits(real).mean(-1, keepdim=True), fake_logits
 
     def state_dict(self) -> dict[str, Tensor | int | None]:
         """The field of the last look, so that a resumed run compares with it."""

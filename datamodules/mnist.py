@@ -68,9 +68,7 @@ class MNISTDataModule(ImageDataModule):
         try:
             getattr(datasets, self.torchvision_name)(self.data_dir, download=True)
         except (RuntimeError, OSError) as error:
-            raise RuntimeError(
-                f"{self.torchvision_name} cannot be fetched: {error}\n{self._cures()}"
-            ) from error
+            raise RuntimeError(f"{self.torchvision_name} cannot be fetched: {error}\n{self._cures()}") from error
 
     def read(self, split: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
         """Reads bytes `(n, 1, 28, 28)` and labels `(n,)`."""
@@ -87,9 +85,7 @@ class MNISTDataModule(ImageDataModule):
                 f"they do not belong together: fetch both again"
             )
         if len(labels) > 0 and (largest := int(labels.max())) >= self.n_classes:
-            raise ValueError(
-                f"{labels_path} holds label {largest}; labels run from 0 to {self.n_classes - 1}"
-            )
+            raise ValueError(f"{labels_path} holds label {largest}; labels run from 0 to {self.n_classes - 1}")
         return images.unsqueeze(1), labels.long()
 
     def _find(self) -> dict[str, Path] | None:

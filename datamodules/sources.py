@@ -85,9 +85,7 @@ class DrawnSource:
         name: What errors call the data.
     """
 
-    def __init__(
-        self, draw: Callable[[int, torch.Generator], Tensor], size: int, name: str = "the data"
-    ) -> None:
+    def __init__(self, draw: Callable[[int, torch.Generator], Tensor], size: int, name: str = "the data") -> None:
         if size < 1:
             raise ValueError(f"a pass over {name} was given {size} samples; at least one is needed")
         self.draw, self.size, self.name = draw, size, name

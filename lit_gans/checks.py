@@ -1,5 +1,7 @@
 """Refusals that come before anything has moved, each saying what was given, what was expected and what to do."""
 
+from collections.abc import Callable, Collection, Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,14 @@ def distinct(seeds: list[int] | None) -> list[int] | None:
     return seeds
 
 
+def free(names: Collection[str], taken: Collection[str]) -> None:
+    """A ValueError if a term of D's loss takes a name that stands for something else: it would replace that."""
+    if clash := sorted(set(names) & set(taken)):
+        raise ValueError(
+            f"a term of the discriminator's loss cannot be named {', '.join(clash)}: the name is taken; choose another"
+        )
+
+
 def divides(n: int, parts: int) -> None:
     """A ValueError unless a training batch of `n` samples divides into `parts` = n_critic x seeds batches."""
     if n == 0 or n % parts:
@@ -28,6 +38,21 @@ def divides(n: int, parts: int) -> None:
         )
 
 
+def game(
+    batches: Sequence[Tensor],
+    generator: Callable[[Tensor], Tensor],
+    logits: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    batch_axes: int,
+) -> None:
+    """A ValueError if the data or the networks cannot play, as the first real batches `(..., B, *sample)` show."""
+    for real in batches:
+        finite(real)
+    fake = generator(real.new_zeros(*real.shape[:batch_axes], latent_dim))
+    same_shape(real, fake, batch_axes)
+    one_logit_each(logits(fake), tuple(real.shape[:batch_axes]))
+
+
 def finite(real: Tensor) -> None:
     """A ValueError if the first batch of data holds NaN or infinite values."""
     bad = int((~torch.isfinite(real)).sum())
@@ -35,14 +60,17 @@ def finite(real: Tensor) -> None:
         raise ValueError(f"the first training batch holds {bad} NaN or infinite values; clean the data first")
 
 
-def fitting(real: Tensor, fake: Tensor, logits: Tensor, batch_axes: int) -> None:
-    """A ValueError unless G's samples have the data's shape and D gives one logit per sample."""
+def same_shape(real: Tensor, fake: Tensor, batch_axes: int) -> None:
+    """A ValueError unless G's samples have the data's shape."""
     if fake.shape != real.shape:
         raise ValueError(
             f"the generator makes samples of shape {tuple(fake.shape[batch_axes:])}, the data's are "
             f"{tuple(real.shape[batch_axes:])}; give the generator the data's sample_shape"
         )
-    batch_shape = tuple(real.shape[:batch_axes])
+
+
+def one_logit_each(logits: Tensor, batch_shape: tuple[int, ...]) -> None:
+    """A ValueError unless D gives one logit per sample."""
     if logits.shape != batch_shape:
         raise ValueError(
             f"the discriminator must give one logit per sample, shape {batch_shape} or {(*batch_shape, 1)}, "

@@ -1,20 +1,23 @@
-"""The command line: `lit-gans fit|validate|test|predict --config FILE [--config FILE …]`."""
+"""The command line: `lit-gans fit|validate|test|predict --config FILE [--config FILE …]`, and `lit-gans claims`."""
 
 import difflib
+import logging
 import re
 import sys
+import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 # Importing the packages makes their classes known to the parser, so that configs may use bare class names.
 import callbacks
 import datamodules
 
-from . import networks
+from . import claims, networks
 from .gan import GAN
 from .losses import Objective
 from .penalties import Output, Penalty
@@ -48,20 +51,50 @@ class GANCLI(LightningCLI):
         """Links what data and networks share, so that no size is written twice."""
         parser.link_arguments("model.latent_dim", "model.generator.init_args.latent_dim")
         for network in ("generator", "discriminator"):
-            parser.link_arguments("data.sample_shape", f"model.{network}.init_args.sample_shape", apply_on="instantiate")
+            parser.link_arguments(
+                "data.sample_shape", f"model.{network}.init_args.sample_shape", apply_on="instantiate"
+            )
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_lightning_class_args(callbacks.SampleWriter, "samples")
-        # At every step a bar costs more than the game of a small network.
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        # At every step a bar costs more than the game of a small network, and so do checkpoints of short epochs.
         parser.set_defaults({"progress_bar.refresh_rate": 50})
+        parser.set_defaults({"checkpoint.every_n_train_steps": 1000, "checkpoint.save_last": True})
+        parser.set_defaults({"checkpoint.filename": "{step}"})
+
+    def instantiate_classes(self) -> None:
+        """Builds everything; what a class refuses is told as an error of the command, without a traceback."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            self.parser.error(str(error), error)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        """Leaves out the bar and the checkpoints where the trainer is told to do without."""
+        switches = {RichProgressBar: "enable_progress_bar", ModelCheckpoint: "enable_checkpointing"}
+        off = tuple(kind for kind, switch in switches.items() if config.get(switch) is False)
+        trainer: Trainer = super()._instantiate_trainer(
+            config, [each for each in callbacks if not isinstance(each, off)]
+        )
+        return trainer
 
     def after_fit(self) -> None:
-        """Says where the pictures are."""
-        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+        """Keeps the end of the run, and says where the pictures are."""
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        checkpoints = self.trainer.checkpoint_callback
+        if isinstance(checkpoints, ModelCheckpoint) and checkpoints.dirpath is not None:
+            self.trainer.save_checkpoint(Path(checkpoints.dirpath) / "last.ckpt")
+        if self.trainer.is_global_zero:
             print(f"pictures and tables: {callbacks.probe.run_folder(self.trainer)}")
 
 
 def main(args: list[str] | None = None) -> None:
     """Runs the command line; returns None, because a console script exits with what it returns."""
+    given = sys.argv[1:] if args is None else args
+    if given[:1] == ["claims"]:
+        return claims.main(given[1:])
+    _quieten()
     sys.path.insert(0, "")  # as `python -m` does: a user's own classes live in the folder they work in
     GANCLI(
         GAN,
@@ -74,16 +107,31 @@ def main(args: list[str] | None = None) -> None:
     )
 
 
+def _quieten() -> None:
+    """Keeps what a user can do nothing about off the screen."""
+    for message in (
+        "Using ModelCheckpoint with manual optimization",  # it saves what the optimizers have made, as it should
+        "isinstance\\(treespec, LeafSpec\\)",
+        "Couldn't infer the batch indices",
+        "The dirpath has changed",
+    ):
+        warnings.filterwarnings("ignore", message=f".*{message}")
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()
+    )
+
+
 def _hint(message: str) -> str:
     """For a class that cannot be found: the names that are valid where it stands."""
-    unknown = re.search(r"Expected a dot import path string: (\S+)", message)
+    unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute .*Got value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
     if unknown is None or key is None:
         return ""
-    name = unknown[1]
+    name = unknown[1] or unknown[2]
     valid = next((names for place, names in _names().items() if f"{key[1]}.".startswith(f"{place}.")), [])
-    close = difflib.get_close_matches(name, valid, n=1)
-    meant = f" Did you mean {close[0]}?" if close else ""
+    by_last_part = {each.rpartition(".")[2]: each for each in valid}
+    close = difflib.get_close_matches(name.rpartition(".")[2], by_last_part, n=1)
+    meant = f" Did you mean {by_last_part[close[0]]}?" if close else ""
     known = f"\n  Known here: {', '.join(sorted(set(valid)))}." if valid else ""
     return f"\n\n  There is no class {name}.{meant}{known}\n  A class of your own is given as module.Class."
 
@@ -105,7 +153,9 @@ def _names() -> dict[str, list[str]]:
     }
 
 
-def _subclasses(base: type) -> list[str]:
+def _subclasses(base: type[Any]) -> list[str]:
     """The public classes below a base that a config may name."""
-    below = [each for direct in base.__subclasses__() for each in (direct.__name__, *_subclasses(direct))]
+    below: list[str] = []
+    for direct in base.__subclasses__():
+        below += [direct.__name__, *_subclasses(direct)]
     return [name for name in below if not name.startswith("_")]

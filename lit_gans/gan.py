@@ -14,14 +14,17 @@ from torch.optim import Optimizer
 
 from . import checks
 from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorStep, Step
-from .logbook import by_seed, publish
+from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating
 from .penalties import Penalty
-from .players import Player, RealBatch, Terms, means, total
-from .seeds import SeedStack
-from .streams import Draws, stream
+from .players import Player, RealBatch, Terms, gradient_norm, means, total
+from .seeds import stack_by_seed
+from .streams import Draws, draws_for, stream
 from .updates import Alternating, Update
+
+_LOGGED_BESIDE_PENALTIES = ("adversarial", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
+
 
 class GAN(pl.LightningModule):
     """A generator and a discriminator, trained against each other.
@@ -44,8 +47,9 @@ class GAN(pl.LightningModule):
             initialised anew from each seed. None trains the networks as they are.
 
     Raises:
-        ValueError: If `n_critic` or `latent_dim` is below 1, or seeds are empty or repeated.
-        TypeError: If seeds are given and a network cannot be initialised from one (see `SeedStack`).
+        ValueError: If `n_critic` or `latent_dim` is below 1, seeds are empty or repeated, or a penalty has the name
+            of another number that is logged.
+        TypeError: If seeds are given and a network cannot be initialised from one (see `stack_by_seed`).
 
     Logged: `d/adversarial`, `d/<penalty>`, `g/adversarial`, `d/gradient_norm`, `g/gradient_norm`,
     `d/accuracy_real`, `d/accuracy_fake` (`d/accuracy_pairs` where an objective only compares); with seeds each is
@@ -75,13 +79,14 @@ class GAN(pl.LightningModule):
         self.n_critic = checks.at_least_one("n_critic", n_critic)
         self.seeds = checks.distinct(seeds)
         self.loss = loss if loss is not None else NonSaturating()
+        checks.free(penalties or {}, taken=_LOGGED_BESIDE_PENALTIES)
         self.penalties = nn.ModuleDict(penalties or {})
         self.update = update if update is not None else Alternating()
         self.hooks: list[DiscriminatorHook] = []
         self.generator, self.discriminator = generator, discriminator
         if self.seeds is not None:
-            self.generator = SeedStack(generator, self.seeds, "generator")
-            self.discriminator = SeedStack(discriminator, self.seeds, "discriminator")
+            stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
+            self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
             self.discriminator.settle(self.generator.settle(torch.zeros(len(self.seeds), 2, latent_dim)))
         self.players = {
             "discriminator": Player(
@@ -105,8 +110,11 @@ class GAN(pl.LightningModule):
         """One iteration of the game on one batch of `n_critic · S · B` real samples."""
         batches = self.deal(batch)
         if not self._checked:
-            self._check_game(batches[0].samples)
-        self._log_is_due = (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+            with torch.no_grad(), evaluating(self.generator, self.discriminator):
+                real = [batch.samples for batch in batches]
+                checks.game(real, self.generator, self.logits, self.latent_dim, len(self._seeds_axis) + 1)
+            self._checked = True
+        self._log_is_due = is_tick(self.trainer, self.global_step + 1)
         self.update(self, batches)
         if self._log_is_due:
             publish(self.trainer, by_seed(self._latest, self.seeds), bar=("d/adversarial", "g/adversarial"))
@@ -117,7 +125,7 @@ class GAN(pl.LightningModule):
         Raises:
             ValueError: If the batch does not divide by `n_critic` times the number of seeds.
         """
-        samples, labels = batch if isinstance(batch, list | tuple) else (batch, None)
+        samples, labels = (*batch, None)[:2] if isinstance(batch, list | tuple) else (batch, None)
         shape = (self.n_critic, *self._seeds_axis)
         checks.divides(len(samples), parts=math.prod(shape))
         deals = samples.unflatten(0, (*shape, -1))
@@ -127,7 +135,7 @@ class GAN(pl.LightningModule):
     def discriminator_step(self, batch: RealBatch) -> DiscriminatorStep:
         """What D sees in one update: reals, and fakes without a gradient to G."""
         with torch.no_grad():
-            fake = self.generator(self._latents(batch.samples))
+            fake = self.generator(self._latents(batch.samples, self.draws))
         for hook in self.hooks:
             fake = hook.mix_fakes(fake)
         real, fake = self._perturbed(batch.samples), self._perturbed(fake)
@@ -136,7 +144,7 @@ class GAN(pl.LightningModule):
 
     def generator_step(self, batch: RealBatch) -> GeneratorStep:
         """What G sees in one update: its fakes, and D(x) if the objective compares."""
-        fake = self._perturbed(self.generator(self._latents(batch.samples)))
+        fake = self._perturbed(self.generator(self._latents(batch.samples, self.draws)))
         real = self._perturbed(batch.samples)
         real_logits = self.logits(real) if self.loss.needs_real else None
         return GeneratorStep(self.logits, real, fake, real_logits, self.logits(fake), batch.labels, self.draws)
@@ -145,10 +153,12 @@ class GAN(pl.LightningModule):
         """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
         terms = {"adversarial": self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)}
         for name, penalty in self.penalties.items():
-            if penalty.is_due(self.discriminator_updates):
-                terms[name] = penalty.weighted(step, self.global_step)
+            if penalty.is_due(self.discriminator_updates):  # type: ignore[operator]
+                terms[name] = penalty.weighted(step, self.global_step)  # type: ignore[operator]
         for hook in self.hooks:
-            terms |= hook.discriminator_terms(step)
+            added = hook.discriminator_terms(step)
+            checks.free(added, taken=terms)
+            terms |= added
         return terms
 
     def generator_terms(self, step: GeneratorStep) -> Terms:
@@ -173,7 +183,7 @@ class GAN(pl.LightningModule):
         self.manual_backward(total(losses))
         self._latest.update({f"{player.letter}/{term}": value.detach() for term, value in losses.items()})
         if self._log_is_due:
-            watched = {**player.watch(step), "gradient_norm": self._gradient_norm(player.parameters)}
+            watched = {**player.watch(step), "gradient_norm": gradient_norm(player.parameters, self._seeds_axis)}
             self._latest.update({f"{player.letter}/{number}": value for number, value in watched.items()})
         # Lightning's wrapper advances `global_step`. Other players' steps go past it, through the same strategy.
         if player.keeps_time:
@@ -208,7 +218,7 @@ class GAN(pl.LightningModule):
         Returns:
             Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
         """
-        latents = latents.to(self.device).expand(*self._seeds_axis, *latents.shape)
+        latents = latents.to(self.device, self.dtype).expand(*self._seeds_axis, *latents.shape)  # type: ignore[arg-type]
         with evaluating(self.generator):
             return self.generator(latents)
 
@@ -230,17 +240,15 @@ class GAN(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Collects the callbacks that take part in D's game."""
-        self.hooks = [callback for callback in self.trainer.callbacks if isinstance(callback, DiscriminatorHook)]
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
 
     def on_train_start(self) -> None:
         """Opens one random stream per seed on this device, or goes on with the streams of a checkpoint."""
-        rank, device = self.trainer.global_rank, self.device
-        if self.seeds is None:
-            self.draws = Draws(generator=stream(torch.initial_seed(), f"game on process {rank}", device))
-        else:
-            self.draws = Draws([stream(seed, f"game on process {rank}", device) for seed in self.seeds])
+        self.draws = self._draws_for("game")
         if self._restored_draws is not None:
             self.draws.load_state_dict(self._restored_draws)
+            self._restored_draws = None
         self.discriminator_updates = self.global_step * self.n_critic
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -253,22 +261,23 @@ class GAN(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""
-        self._evaluate(batch, "val")
+        self._evaluate(batch, batch_idx, "val")
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """As `validation_step`, as `test/…`."""
-        self._evaluate(batch, "test")
+        self._evaluate(batch, batch_idx, "test")
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """G(z) for a batch of latents `(n, latent_dim)`."""
         return self.generate(batch)
 
-    def _evaluate(self, batch: Any, stage: str) -> None:
+    def _evaluate(self, batch: Any, batch_idx: int, stage: str) -> None:
         samples = batch[0] if isinstance(batch, list | tuple) else batch
         real = samples.expand(*self._seeds_axis, *samples.shape)
-        fake = self.generator(self._latents(real))
+        draws = self._draws_for(f"{stage} batch {batch_idx}")  # of its own: watching a game must not change it
+        fake = self.generator(self._latents(real, draws))
         real_logits, fake_logits = self.logits(real), self.logits(fake)
-        step = DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, draws=self.draws)
+        step = DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, draws=draws)
         numbers = {f"{stage}/d/{name}": value for name, value in self._accuracy(step).items()}
         numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
         numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
@@ -290,9 +299,13 @@ class GAN(pl.LightningModule):
     def _seeds_axis(self) -> tuple[int, ...]:
         return () if self.seeds is None else (len(self.seeds),)
 
-    def _latents(self, samples: Tensor) -> Tensor:
+    def _draws_for(self, purpose: str) -> Draws:
+        """Random streams on this process and device, one per seed, that no other purpose shares."""
+        return draws_for(self.seeds, f"{purpose} on process {self.trainer.global_rank}", self.device)
+
+    def _latents(self, samples: Tensor, draws: Draws) -> Tensor:
         batch_shape = samples.shape[: len(self._seeds_axis) + 1]
-        return self.draws.normal(samples, (*batch_shape, self.latent_dim))
+        return draws.normal(samples, (*batch_shape, self.latent_dim))
 
     def _logits_of_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """D(x) and D(y): one pass over both where D says that it treats samples one by one, else one each.
@@ -314,27 +327,13 @@ class GAN(pl.LightningModule):
     def _optimizer(self, name: str) -> LightningOptimizer:
         optimizers = self.optimizers()
         assert isinstance(optimizers, list)
-        return optimizers[list(self.players).index(name)]  # type: ignore[return-value]
+        return optimizers[list(self.players).index(name)]
 
     def _accuracy(self, step: DiscriminatorStep) -> dict[str, Tensor]:
         real, fake = self.loss.decision(step.real_logits), self.loss.decision(step.fake_logits)
         if real is None or fake is None:
             return {"accuracy_pairs": (step.real_logits > step.fake_logits).float().mean(-1)}
         return {"accuracy_real": (real > 0).float().mean(-1), "accuracy_fake": (fake < 0).float().mean(-1)}
-
-    def _gradient_norm(self, parameters: list[nn.Parameter]) -> Tensor:
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        squares = [gradient.reshape(*self._seeds_axis, -1).square().sum(-1) for gradient in gradients]
-        return torch.stack(squares).sum(0).sqrt()
-
-    def _check_game(self, real: Tensor) -> None:
-        """Refuses, before anything has moved, data and networks that do not fit each other."""
-        checks.finite(real)
-        batch_axes = len(self._seeds_axis) + 1
-        with torch.no_grad(), evaluating(self.generator, self.discriminator):
-            fake = self.generator(real.new_zeros(*real.shape[:batch_axes], self.latent_dim))
-            checks.fitting(real, fake, self.logits(fake), batch_axes)
-        self._checked = True
 
 
 def _nothing() -> None:

@@ -16,8 +16,14 @@ def by_seed(numbers: Mapping[str, Tensor], seeds: Sequence[int] | None) -> dict[
     """
     flat = {key: value.double().mean().item() for key, value in numbers.items()}
     for key, value in numbers.items() if seeds is not None else []:
-        flat |= {f"{key}/seed_{seed}": each for seed, each in zip(seeds or [], value.tolist(), strict=True)}
+        flat |= {f"{key}/seed_{seed}": each for seed, each in zip(seeds or [], value.double().tolist(), strict=True)}
     return flat
+
+
+def is_tick(trainer: pl.Trainer, iteration: int) -> bool:
+    """Whether the trainer's `log_every_n_steps` asks for numbers at an iteration; 0 never does."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return every > 0 and iteration % every == 0
 
 
 def publish(trainer: pl.Trainer, numbers: Mapping[str, float], bar: Collection[str] = ()) -> None:

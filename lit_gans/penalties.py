@@ -196,7 +196,7 @@ class ZeroGPSample(GradientPenalty):
     """
 
     def points(self, step: DiscriminatorStep) -> Tensor:
-        """x and y, shape `(..., 2B, *sample)`."""
+        """Both x and y, shape `(..., 2B, *sample)`."""
         return torch.cat([step.real, step.fake], dim=step.real_logits.ndim - 1)
 
 

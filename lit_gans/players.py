@@ -1,10 +1,11 @@
 """The two sides of the game, and how a loss is reduced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
@@ -51,3 +52,10 @@ def total(losses: Terms) -> Tensor:
     for loss in rest:
         first = first + loss
     return first.sum() if first.ndim else first
+
+
+def gradient_norm(parameters: Sequence[nn.Parameter], seeds_axis: tuple[int, ...]) -> Tensor:
+    """The Euclidean norm of all gradients together, per seed: shape `seeds_axis`, `()` or `(S,)`."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    squares = [gradient.reshape(*seeds_axis, -1).square().sum(-1) for gradient in gradients]
+    return torch.stack(squares).sum(0).sqrt()

@@ -138,6 +138,27 @@ def curves(iterations: Array, series: Mapping[str, Array], caption: str = "") ->
     return figure
 
 
+def comparison(numbers: Mapping[str, Array], measure: str, caption: str = "") -> Figure:
+    """One number per run and seed: a row per run, a dot per seed, a bar at the mean.
+
+    Args:
+        numbers: By the run's name, each of shape `(S,)`.
+        measure: What the number is.
+        caption: The figure's title.
+    """
+    figure = Figure(figsize=(7, 0.9 + 0.4 * len(numbers)), layout="constrained")
+    axes = figure.subplots()
+    for row, values in enumerate(numbers.values()):
+        axes.plot(values, np.full(len(values), row), "o", color=REAL, alpha=0.6, markersize=5)
+        axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=FAKE, linewidth=2)
+    axes.set_yticks(range(len(numbers)), list(numbers), fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{measure} (dots: seeds, bar: mean)", fontsize=8)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_title(caption, fontsize=10)
+    return figure
+
+
 def film(frames: Sequence[Path], path: Path, seconds: float = 0.3) -> Path:
     """Joins picture files into a looping GIF; the last one stays three times as long."""
     first, *rest = [Image.open(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
@@ -148,6 +169,7 @@ def film(frames: Sequence[Path], path: Path, seconds: float = 0.3) -> Path:
 
 def _compressed(field: Array) -> Array:
     """The field's directions, with lengths between 0.1 and 1 that grow with the logarithm of its own."""
+    field = field.astype(np.float64)  # in float32 the squares of what D's saturation leaves are 0
     length = np.linalg.norm(field, axis=-1, keepdims=True)
     if not length.any():
         return field

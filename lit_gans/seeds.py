@@ -1,7 +1,8 @@
 """Seeds as an axis: several independent copies of a player, trained as one."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,33 +11,46 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from .streams import stream
+
+def stack_by_seed(players: Mapping[str, nn.Module], seeds: Sequence[int]) -> dict[str, "SeedStack"]:
+    """Copies all players once per seed, draws the copies' parameters from that seed, and stacks them.
+
+    The players of seed s start as those of a script that calls `torch.manual_seed(s)` and then builds them in this
+    order. The global random state is left as it was.
+
+    Args:
+        players: The networks by name; the names appear in error messages.
+        seeds: One seed per copy.
+
+    Raises:
+        TypeError: If a network drops units at random, or has a module that owns parameters but has no
+            `reset_parameters`, or a parametrization other than spectral norm.
+    """
+    copies: dict[str, list[nn.Module]] = {name: [] for name in players}
+    for seed in seeds:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for name, player in players.items():
+                _refuse_dropout(player, name)
+                network = copy.deepcopy(player)
+                reinitialise(network, name)
+                copies[name].append(network)
+    return {name: SeedStack(networks) for name, networks in copies.items()}
 
 
 class SeedStack(nn.Module):
-    """S copies of one network, each initialised from its own seed, with parameters of shape `(S, ...)`.
+    """S copies of one network, with parameters of shape `(S, ...)`.
 
     Only the forward pass is batched over seeds (`torch.func.vmap`); gradients are taken outside, of losses summed
     over seeds, so any elementwise optimizer treats each copy as if it were alone. Parameters and buffers keep
-    the names they have in the template.
+    the names they have in the network.
 
     Args:
-        template: The network; each copy is re-initialised by the `reset_parameters` of its layers.
-        seeds: One seed per copy.
-        name: What the network is called in error messages and what its random stream is for.
-
-    Raises:
-        TypeError: If a layer owns parameters but has no `reset_parameters`, or drops units at random.
+        copies: Networks that differ in their parameters and buffers alone; the first is turned into the stack.
     """
 
-    def __init__(self, template: nn.Module, seeds: Sequence[int], name: str) -> None:
+    def __init__(self, copies: Sequence[nn.Module]) -> None:
         super().__init__()
-        _refuse_dropout(template, name)
-        copies = []
-        for seed in seeds:
-            network = copy.deepcopy(template)
-            reinitialise(network, seed, name)
-            copies.append(network)
         self.network = copies[0]
         self.batched = True
         _stack_state(self.network, copies)
@@ -73,33 +87,30 @@ class SeedStack(nn.Module):
         return functional_call(self.network, state, (batch,))
 
 
-def reinitialise(network: nn.Module, seed: int, name: str) -> None:
-    """Draws every parameter of a network anew, as `reset_parameters` of its layers does, from a seed.
+def reinitialise(network: nn.Module, name: str) -> None:
+    """Draws every parameter of a network anew, as `reset_parameters` of its modules does, in the order they stand.
 
-    Layers come before the modules that hold them, so that a network may adjust its layers in a
-    `reset_parameters` of its own. The global random state is left as it was.
-
-    Raises:
-        TypeError: If a module owns parameters but has no `reset_parameters`, or has a parametrization other than
-            spectral norm.
+    Modules come after those they hold, so that a network may adjust its layers in a `reset_parameters` of its own.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream(seed, f"parameters of the {name}").initial_seed())
-        for path, module in reversed(list(network.named_modules())):
-            if parametrize.is_parametrized(module):
-                _reinitialise_spectral_norm(module, path, name)
-            elif callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
-            elif next(module.parameters(recurse=False), None) is not None and not _is_parametrization(module):
-                raise TypeError(
-                    f"seeds: the {name}'s {type(module).__name__} ({path or 'the network itself'}) owns parameters "
-                    f"but has no reset_parameters(), so it cannot be initialised from a seed. Give it that method, "
-                    f"or train without seeds"
-                )
+    for path, module in _inside_out(network, ""):
+        if parametrize.is_parametrized(module):
+            _reinitialise_spectral_norm(module, path, name)
+        elif callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+        elif next(module.parameters(recurse=False), None) is not None:
+            raise TypeError(
+                f"seeds: the {name}'s {type(module).__name__} ({path or 'the network itself'}) owns parameters "
+                f"but has no reset_parameters(), so it cannot be initialised from a seed. Give it that method, "
+                f"or train without seeds"
+            )
 
 
-def _is_parametrization(module: nn.Module) -> bool:
-    return isinstance(module, parametrize.ParametrizationList)
+def _inside_out(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    """Every module below, before the one that holds it."""
+    for name, child in module.named_children():
+        if child is not getattr(module, "parametrizations", None):  # those are reset with the layer they shape
+            yield from _inside_out(child, f"{path}.{name}".lstrip("."))
+    yield path, module
 
 
 def _reinitialise_spectral_norm(module: nn.Module, path: str, name: str) -> None:
@@ -119,7 +130,7 @@ def _reinitialise_spectral_norm(module: nn.Module, path: str, name: str) -> None
         fresh = {tensor: getattr(module, tensor).detach().clone() for tensor in normed}
     for tensor, norms in normed.items():
         setattr(module, tensor, fresh[tensor])  # goes to the weights below the norm
-        old = norms[0]
+        old: Any = norms[0]
         norms[0] = _SpectralNorm(fresh[tensor], old.n_power_iterations, old.dim, old.eps)  # draws its vectors
 
 

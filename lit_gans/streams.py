@@ -73,3 +73,10 @@ class Draws:
 
     def _all(self) -> list[torch.Generator]:
         return self.generators if self.generators is not None else [self.generator or torch.default_generator]
+
+
+def draws_for(seeds: Sequence[int] | None, purpose: str, device: torch.device | str = "cpu") -> Draws:
+    """Draws for one purpose: a stream per seed, or without seeds the one stream of torch's initial seed."""
+    if seeds is None:
+        return Draws(generator=stream(torch.initial_seed(), purpose, device))
+    return Draws([stream(seed, purpose, device) for seed in seeds])

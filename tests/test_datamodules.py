@@ -147,8 +147,7 @@ def test_gaussian_pair_on_fixed_sets() -> None:
 def test_held_out_draws_are_fixed_and_not_those_of_training(kind: Any) -> None:
     data = kind(n_validation=100, batch_size=30)
     validation, again, test = (
-        torch.cat(list(loader))
-        for loader in (data.val_dataloader(), data.val_dataloader(), data.test_dataloader())
+        torch.cat(list(loader)) for loader in (data.val_dataloader(), data.val_dataloader(), data.test_dataloader())
     )
     assert validation.shape == (100, 2)
     assert torch.equal(validation, again)
@@ -212,9 +211,7 @@ def test_max_samples_cuts_the_training_images_only() -> None:
 
 
 def idx_bytes(values: Tensor) -> bytes:
-    return struct.pack(f">4B{values.dim()}I", 0, 0, 8, values.dim(), *values.shape) + bytes(
-        values.flatten().tolist()
-    )
+    return struct.pack(f">4B{values.dim()}I", 0, 0, 8, values.dim(), *values.shape) + bytes(values.flatten().tolist())
 
 
 def write(folder: Path, name: str, content: bytes, zipped: bool) -> Path:
@@ -242,9 +239,7 @@ def write_dataset(folder: Path, dataset: Dataset, zipped: bool) -> None:
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("place", ["", "{name}/raw"], ids=["flat", "torchvision"])
 @pytest.mark.parametrize("kind", [MNISTDataModule, FashionMNISTDataModule])
-def test_idx_files_are_found_and_read(
-    tmp_path: Path, dataset: Dataset, zipped: bool, place: str, kind: Any
-) -> None:
+def test_idx_files_are_found_and_read(tmp_path: Path, dataset: Dataset, zipped: bool, place: str, kind: Any) -> None:
     write_dataset(tmp_path / place.format(name=kind.torchvision_name), dataset, zipped)
     data = kind(data_dir=str(tmp_path), batch_size=10)
     data.prepare_data()
@@ -344,18 +339,14 @@ GOOD = idx_bytes(torch.arange(30))
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gz"])
-def test_damaged_files_are_refused_by_name(
-    tmp_path: Path, content: bytes, message: str, zipped: bool
-) -> None:
+def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes, message: str, zipped: bool) -> None:
     path = write(tmp_path, "labels", content, zipped)
     with pytest.raises(ValueError, match=message) as caught:
         read_idx(path, 1)
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "content", [gzip.compress(GOOD)[:-12], b"no gzip", gzip.compress(GOOD)[:12] + b"\xff" * 30]
-)
+@pytest.mark.parametrize("content", [gzip.compress(GOOD)[:-12], b"no gzip", gzip.compress(GOOD)[:12] + b"\xff" * 30])
 def test_damaged_gzip_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "labels.gz"
     path.write_bytes(content)
@@ -372,9 +363,7 @@ def test_damaged_gzip_is_refused_by_name(tmp_path: Path, content: bytes) -> None
         ("train-images-idx3-ubyte", torch.zeros(30, 14, 56), r"size \(14, 56\), not \(28, 28\)"),
     ],
 )
-def test_files_must_belong_together(
-    tmp_path: Path, dataset: Dataset, name: str, values: Tensor, message: str
-) -> None:
+def test_files_must_belong_together(tmp_path: Path, dataset: Dataset, name: str, values: Tensor, message: str) -> None:
     write_dataset(tmp_path, dataset, zipped=False)
     write(tmp_path, name, idx_bytes(values.int()), zipped=False)
     with pytest.raises(ValueError, match=message):
@@ -444,9 +433,7 @@ def test_every_module_runs_through_a_trainer(tmp_path: Path, dataset: Dataset, k
     latents = torch.cat(module.seen["predict"])
     assert latents.shape == (64, 4)
     assert latents.std() > 0.7
-    alone = data.__class__.train_dataloader(
-        small(kind, tmp_path, dataset)
-    )  # without a trainer: one seed, one batch
+    alone = data.__class__.train_dataloader(small(kind, tmp_path, dataset))  # without a trainer: one seed, one batch
     x = next(iter(alone))
     assert (x[0] if isinstance(x, tuple) else x).shape == (2, *data.sample_shape)
 

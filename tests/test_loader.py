@@ -81,9 +81,7 @@ def test_what_does_not_fill_an_iteration_is_dropped_and_differs() -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_ranks_share_out_one_permutation(world_size: int) -> None:
     size = 60
-    ranks = [
-        GameLoader(numbered(size), 5, seeds=[4], rank=r, world_size=world_size) for r in range(world_size)
-    ]
+    ranks = [GameLoader(numbered(size), 5, seeds=[4], rank=r, world_size=world_size) for r in range(world_size)]
     seen = [torch.cat([labels for _, labels in loader]) for loader in ranks]
     assert [len(share) for share in seen] == [size // world_size] * world_size
     assert torch.cat(seen).sort().values.tolist() == list(range(size))

@@ -7,7 +7,7 @@ from torch import nn
 from lit_gans import GAN
 from lit_gans.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import DRAGAN, R1, WGANGP
-from lit_gans.seeds import SeedStack, reinitialise
+from lit_gans.seeds import reinitialise, stack_by_seed
 from tests.toys import OPTIMIZERS, Batches, ring_gan, state, train
 
 
@@ -52,7 +52,8 @@ def test_spectral_norm_runs_seed_by_seed_and_equals_single_runs():
             seeds=seeds,
             penalties={"r1": R1(1.0)},
         )
-        assert gan.generator.batched and not gan.discriminator.batched
+        assert gan.generator.batched
+        assert not gan.discriminator.batched
         train(gan, 20, precision="64-true")
         return state(gan)
 
@@ -68,23 +69,52 @@ def test_images_train_on_the_seeds_axis():
     before = state(gan)
     train(gan, 2, Batches(images, images))
     assert gan.sample(3).shape == (2, 3, 1, 8, 8)
-    assert any((before[name] != value).any() for name, value in gan.discriminator.state_dict(prefix="discriminator.").items())
+    assert any(
+        (before[name] != value).any() for name, value in gan.discriminator.state_dict(prefix="discriminator.").items()
+    )
 
 
 def test_settling_leaves_running_statistics_alone():
     gan = ring_gan(batch_norm=True, seeds=[0, 1])
     counts = [value for name, value in gan.state_dict().items() if name.endswith("num_batches_tracked")]
-    assert counts and all((count == 0).all() for count in counts)
+    assert counts
+    assert all((count == 0).all() for count in counts)
 
 
 def test_reinitialise_leaves_the_global_random_state_alone():
     before = torch.get_rng_state()
     ring_gan(seeds=[0, 1])
-    network = nn.Linear(2, 2)
-    after_build = torch.get_rng_state()
-    reinitialise(network, 0, "generator")
-    assert torch.equal(torch.get_rng_state(), after_build)
-    assert not torch.equal(before, after_build)  # building the templates does draw
+    assert not torch.equal(torch.get_rng_state(), before)  # building the networks as they are does draw
+    networks = {"generator": nn.Linear(2, 2)}
+    before = torch.get_rng_state()
+    stack_by_seed(networks, [0, 1])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_seed_starts_as_a_script_that_seeds_torch_and_builds_both(batch_norm):
+    gan = ring_gan(batch_norm=batch_norm, seeds=[7, 8])
+    for i, seed in enumerate([7, 8]):
+        torch.manual_seed(seed)
+        alone = ring_gan(batch_norm=batch_norm)
+        stacked = gan.generator.network, gan.discriminator.network
+        for stack, network in zip(stacked, (alone.generator, alone.discriminator), strict=True):
+            for name, value in network.state_dict().items():
+                assert torch.equal(stack.state_dict()[name][i], value), name
+
+
+def test_a_network_adjusts_its_layers_after_they_are_reset():
+    class Halved(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def reset_parameters(self):
+            nn.init.constant_(self.layer.weight, 0.5)
+
+    network = Halved()
+    reinitialise(network, "generator")
+    assert (network.layer.weight == 0.5).all()
 
 
 class Bare(nn.Module):
@@ -106,13 +136,13 @@ class Bare(nn.Module):
 )
 def test_what_cannot_be_seeded_is_refused_by_name(network, message):
     with pytest.raises(TypeError, match=message):
-        SeedStack(network, [0, 1], "generator")
+        stack_by_seed({"generator": network}, [0, 1])
 
 
 def test_tied_parameters_stay_tied():
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)
     second.weight = first.weight
-    stack = SeedStack(nn.Sequential(first, second), [0, 1], "generator")
+    stack = stack_by_seed({"generator": nn.Sequential(first, second)}, [0, 1])["generator"]
     assert stack.network[0].weight is stack.network[1].weight
     x = torch.randn(2, 4, 3)
     for i in range(2):

@@ -48,3 +48,34 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> Coverage:
     share = is_nearest.to(samples.dtype).mean(-2)
     reverse_kl = torch.special.xlogy(share, share * len(centers)).sum(-1)
     return Coverage(covered.sum(-1), good.to(samples.dtype).mean(-1), reverse_kl.clamp(0, math.log(len(centers))))
+
+
+class ClassCoverage(NamedTuple):
+    """What `class_coverage` found; each of shape `(...)`."""
+
+    classes: Tensor
+    """How many classes G makes, from 0 to C."""
+    confidence: Tensor
+    """The classifier's mean probability of the class it chooses; 1/C says that it cannot tell."""
+
+
+def class_coverage(probabilities: Tensor, least_share: float = 0.01) -> ClassCoverage:
+    """Counts the classes that a classifier finds among samples.
+
+    A class is covered when at least `least_share` of all samples are given to it with a probability over ½.
+    A classifier that only knows the classes is confident about much that is none of them: confidence is a sign of
+    quality beside a picture, not instead of one.
+
+    Args:
+        probabilities: The classifier's, shape `(..., n, C)`.
+        least_share: Of the samples, from 0 to 1.
+
+    Raises:
+        ValueError: If there are no samples or no classes.
+    """
+    if probabilities.ndim < 2 or 0 in probabilities.shape[-2:]:
+        raise ValueError(f"probabilities must have shape (..., n, C) with n, C > 0, got {tuple(probabilities.shape)}")
+    confidence, chosen = probabilities.max(-1)
+    sure = torch.nn.functional.one_hot(chosen, probabilities.shape[-1]) * (confidence > 0.5).unsqueeze(-1)
+    share = sure.to(probabilities.dtype).mean(-2)
+    return ClassCoverage((share >= least_share).sum(-1), confidence.mean(-1))

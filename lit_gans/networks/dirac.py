@@ -28,7 +28,7 @@ class DiracGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps latents `(B, latent_dim)`, of which only the number counts, to B copies of θ, `(B, 1)`."""
-        return self.theta.expand(z.shape[0], 1)
+        return self.theta.repeat(z.shape[0], 1)  # a copy: an expanded view would move when θ is updated in place
 
 
 class DiracDiscriminator(nn.Module):
@@ -59,8 +59,7 @@ class DiracDiscriminator(nn.Module):
         super().__init__()
         if hidden is not None and hidden < 1:
             raise ValueError(
-                f"DiracDiscriminator was given hidden={hidden}; give at least 1 unit, "
-                "or null for the linear D(x) = ψx"
+                f"DiracDiscriminator was given hidden={hidden}; give at least 1 unit, or null for the linear D(x) = ψx"
             )
         self.hidden = hidden
         self.negative_slope = negative_slope

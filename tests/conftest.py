@@ -1,0 +1,40 @@
+"""What every test shares: one thread, a quiet Lightning, and a folder of its own to write into."""
+
+import logging
+
+import pytest
+import pytorch_lightning  # noqa: F401  it sets the level of its loggers when imported
+import torch
+
+torch.set_num_threads(1)  # small networks: more threads cost more than they bring
+for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)  # banners, tips and "`max_steps` reached"
+
+# True of every small run, and of no use here.
+LIGHTNING_ADVICE = (
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "The `srun` command is available",
+    ".*exists and is not empty",
+    "GPU available but not used",
+    "`trainer.init_module` cannot fully support",
+    "The dirpath has changed from",
+    "You defined a `validation_step` but have no `val_dataloader`",
+    "Using ModelCheckpoint with manual optimization",  # after the optimizer's step is what we want
+    "\\s*(By default only one Jsonarg|``|skip_none parameter)",  # Lightning's calls into jsonargparse
+    "Couldn't infer the batch indices",
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+)
+
+
+def pytest_configure(config):
+    for message in LIGHTNING_ADVICE:
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Runs write where they are started from; and every test starts from one random state."""
+    torch.manual_seed(0)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

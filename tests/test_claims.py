@@ -1,0 +1,76 @@
+"""The claims command: runs, measures, judges."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lit_gans import claims
+from lit_gans.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def table(path: Path, key: str, rows: dict[int, list[float]]) -> None:
+    """Writes a probe's table with two seeds, 3 and 5."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["iteration", key, f"{key}/seed_3", f"{key}/seed_5"])
+        writer.writerows([t, np.mean(values), *values] for t, values in rows.items())
+
+
+def test_settled_cosine_is_the_mean_of_the_second_half(tmp_path):
+    rows = {500: [9, 9], 1000: [9, 9], 1500: [0.2, 0.4], 2000: [0.4, 0.8]}
+    table(tmp_path / "vector_field.csv", "field/cosine", rows)
+    assert claims.settled_cosine(tmp_path, [3, 5]) == pytest.approx([0.3, 0.6], abs=1e-12)
+    assert claims.settled_cosine(tmp_path, [5]) == pytest.approx([0.6], abs=1e-12)
+
+
+def test_final_modes_is_the_last_row(tmp_path):
+    table(tmp_path / "mode_coverage.csv", "modes/covered", {0: [8, 8], 1000: [1, 7]})
+    assert claims.final_modes(tmp_path, [3, 5]).tolist() == [1, 7]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdicts"),
+    [
+        ({"non-saturating, SGD": [1, 2], "imbalanced": [3, 3], "R1, Adam": [8, 8]}, [True, True]),
+        ({"non-saturating, SGD": [1, 2], "imbalanced": [3, 2], "R1, Adam": [8, 7]}, [False, False]),
+    ],
+)
+def test_relations_of_cf_2(numbers, verdicts):
+    arrays = {name: np.array(values, float) for name, values in numbers.items()}
+    assert [relation(arrays) for relation in claims.CLAIMS["CF-2"].relations.values()] == verdicts
+
+
+@pytest.mark.parametrize("key", sorted(claims.CLAIMS))
+def test_every_claim_names_configs_that_exist_and_judges_each_way(key):
+    claim = claims.CLAIMS[key]
+    for variants in claim.runs.values():
+        for name in variants:
+            assert (ROOT / f"configs/variants/{name}.yaml").is_file()
+    judged = [
+        [relation({name: np.full(2, value) for name in claim.runs}) for relation in claim.relations.values()]
+        for value in (-1.0, 0.0, 8.0)
+    ]
+    for verdicts in zip(*judged, strict=True):
+        assert set(verdicts) == {True, False}  # no relation is always true, and none is never
+
+
+def test_cf_2_runs_end_to_end_and_finished_runs_are_not_repeated(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    args = ["claims", "CF-2", "--seeds=0,1", "--iterations=4", f"--folder={tmp_path}", "--data.samples_per_epoch=1024"]
+    main(args)
+    out = capfd.readouterr().out
+    assert out.count("+ -m lit_gans fit") == 3
+    assert "| imbalanced |" in out
+    assert (tmp_path / "CF-2.png").stat().st_size > 0
+    main(args)
+    assert "+ -m lit_gans fit" not in capfd.readouterr().out
+
+
+def test_an_unknown_claim_is_refused_with_the_names_there_are():
+    with pytest.raises(SystemExit, match="CF-9000.*CF-1"):
+        claims.main(["CF-9000"])

@@ -1,0 +1,304 @@
+"""The command line: every shipped config runs, configs compose, and mistakes are told in a few lines."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from matplotlib.figure import Figure
+from PIL import Image
+
+from callbacks import Probe, SampleWriter, WeightClipping
+from lit_gans import GAN, cli
+from lit_gans.penalties import R1, ZeroGP
+from tests.idx_files import write_mnist
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "configs"
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+RING, R1_VARIANT = CONFIGS / "ring.yaml", CONFIGS / "variants" / "r1.yaml"
+ITERATIONS = 3
+QUICK = {
+    "trainer.max_steps": ITERATIONS,
+    "trainer.log_every_n_steps": 1,
+    "trainer.accelerator": "cpu",
+    "trainer.enable_progress_bar": False,
+    "trainer.limit_val_batches": 1,
+    "checkpoint.every_n_train_steps": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch):
+    """The command reads what it was called with, and adds the folder it works in to the path."""
+    monkeypatch.setattr(sys, "argv", ["lit-gans"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command in this process; returns the `GANCLI`, which knows what was built."""
+    kept = []
+
+    class Kept(cli.GANCLI):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            kept.append(self)
+
+    monkeypatch.setattr(cli, "GANCLI", Kept)
+
+    def call(command, *configs, **settings):
+        given = [argument for config in configs for argument in ("--config", str(config))]
+        assert cli.main([command, *given, *[f"--{key}={value}" for key, value in settings.items()]]) is None
+        return kept[-1]
+
+    return call
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must fail; returns its message."""
+
+    def call(command, *configs, **settings):
+        given = [argument for config in configs for argument in ("--config", str(config))]
+        with pytest.raises(SystemExit) as stop:
+            cli.main([command, *given, *[f"--{key}={value}" for key, value in settings.items()]])
+        assert stop.value.code == 2
+        message = capsys.readouterr().err
+        assert "Traceback" not in message
+        assert message.count("\n") < 30
+        assert max(len(line) for line in message.splitlines() if "Known here" not in line) < 400
+        return message
+
+    return call
+
+
+def composed(path):
+    """What a shipped file runs with: a base alone, a variant on the ring."""
+    return [path] if "data" in yaml.safe_load(path.read_text()) else [RING, path]
+
+
+# ------------------------------------------------------------------------------------------------ every shipped config
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypatch):
+    configs = composed(path)
+    if configs[0] != path:  # drawing the ring's figures once is enough
+        monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
+    clipped = []
+    clip = WeightClipping.discriminator_updated
+    monkeypatch.setattr(WeightClipping, "discriminator_updated", lambda self: (clipped.append(self), clip(self)))
+    settings = dict(QUICK)
+    if "MNIST" in configs[0].read_text():
+        write_mnist(tmp_path / "images", n_train=320, n_test=64)
+        settings["data.data_dir"] = tmp_path / "images"
+
+    done = run("fit", *configs, **settings)
+
+    assert done.trainer.global_step == ITERATIONS
+    folder = Path(done.trainer.log_dir)
+    assert folder.is_relative_to("runs")
+    assert (folder / "metrics.csv").stat().st_size > 0
+    assert (folder / "config.yaml").exists()
+    assert {"step=2.ckpt", "last.ckpt"} & {file.name for file in (folder / "checkpoints").iterdir()}
+    assert torch.load(folder / "checkpoints" / "last.ckpt")["global_step"] == ITERATIONS
+    asked = [name for config in configs for name in _callbacks_of(config)]
+    ours = [each for each in done.trainer.callbacks if type(each).__name__ in asked]
+    assert len(ours) == len(asked)
+    for callback in ours:
+        if isinstance(callback, WeightClipping):
+            assert len(clipped) == 1 + ITERATIONS * done.model.n_critic
+        else:
+            assert isinstance(callback, Probe), f"say how to see that {type(callback).__name__} fired"
+            assert callback._last_look == ITERATIONS
+            assert list(folder.glob(f"{callback.name}*")), callback.name
+
+
+def _callbacks_of(path):
+    trainer = yaml.safe_load(path.read_text()).get("trainer", {})
+    given = trainer.get("callbacks", []) + trainer.get("callbacks+", [])
+    return [each["class_path"].rpartition(".")[2] if isinstance(each, dict) else each for each in given]
+
+
+def test_there_are_configs():
+    assert len(FILES) > 10
+    assert {RING, R1_VARIANT} <= set(FILES)
+
+
+# ---------------------------------------------------------------------------------------------------- the four commands
+
+
+@pytest.mark.parametrize("switch", ["enable_progress_bar", "enable_checkpointing", "fast_dev_run"])
+def test_the_trainer_s_switches_work(switch, run):
+    done = run("fit", RING, **{**QUICK, f"trainer.{switch}": switch == "fast_dev_run"})
+    assert done.trainer.global_step == (1 if switch == "fast_dev_run" else ITERATIONS)
+    if switch == "enable_checkpointing":
+        assert list(Path().rglob("*.ckpt")) == []
+
+
+@pytest.mark.parametrize("seeds", ["null", "[0,1]"])
+def test_fit_then_validate_test_predict(seeds, run, capsys):
+    fitted = run("fit", RING, **QUICK, **{"model.seeds": seeds})
+    checkpoint = Path(fitted.trainer.log_dir, "checkpoints", "last.ckpt")
+    assert f"pictures and tables: {fitted.trainer.log_dir}" in capsys.readouterr().out
+    quiet = {"trainer.enable_progress_bar": False, "trainer.accelerator": "cpu", "model.seeds": seeds}
+    for command, stage in (("validate", "val"), ("test", "test")):
+        done = run(command, RING, ckpt_path=checkpoint, **quiet)
+        numbers = done.trainer.callback_metrics
+        assert {f"{stage}/d/adversarial", f"{stage}/g/adversarial", "modes/covered"} <= numbers.keys()
+        output = capsys.readouterr().out
+        assert "modes covered: " in output
+        assert "of 8" in output
+
+    done = run("predict", RING, ckpt_path=checkpoint, **quiet)
+    folder = Path(done.trainer.log_dir)
+    shape = (64, 2) if seeds == "null" else (2, 64, 2)
+    assert torch.load(folder / "samples.pt").shape == shape
+    assert str(folder / "samples.png") in capsys.readouterr().out
+    with Image.open(folder / "samples.png") as picture:
+        picture.verify()
+    assert sum(isinstance(each, SampleWriter) for each in done.trainer.callbacks) == 1
+
+    for weights_only in (None, True):  # two lines, and nothing but the file
+        gan = GAN.load_from_checkpoint(checkpoint, weights_only=weights_only)
+        torch.testing.assert_close(gan.sample(4, seed=0), fitted.model.sample(4, seed=0), rtol=0, atol=0)
+
+
+def test_a_run_resumed_from_its_checkpoint_goes_on(run):
+    half = run("fit", RING, R1_VARIANT, **QUICK)
+    checkpoint = Path(half.trainer.log_dir, "checkpoints", "last.ckpt")
+    resumed = run("fit", RING, R1_VARIANT, **{**QUICK, "trainer.max_steps": 5}, ckpt_path=checkpoint)
+    whole = run("fit", RING, R1_VARIANT, **{**QUICK, "trainer.max_steps": 5})
+    assert resumed.trainer.global_step == 5
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_the_module_is_the_command(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lit_gans", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(name in done.stdout for name in ("fit", "validate", "test", "predict"))
+
+
+def test_help_of_a_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["fit", "--help"])
+    assert stop.value.code == 0
+    assert "--model.n_critic" in capsys.readouterr().out
+
+
+# -------------------------------------------------------------------------------------------------------- composition
+
+
+def built(run, *configs, **settings):
+    slim = {**QUICK, "trainer.max_steps": 1, "trainer.callbacks": "null", "trainer.logger": "false"}
+    return run("fit", *configs, **slim, **settings).model
+
+
+def test_a_later_file_and_a_single_key_override(run):
+    plain = built(run, RING)
+    assert dict(plain.penalties) == {}
+    assert built(run, RING, R1_VARIANT).penalties["r1"].weight == 10
+    changed = built(run, RING, R1_VARIANT, **{"model.penalties.r1.weight": 7})
+    assert changed.penalties["r1"].weight == 7
+    assert isinstance(changed.penalties["r1"], R1)
+    assert changed.hparams["generator"] == plain.hparams["generator"]
+
+
+def test_a_second_dict_replaces_and_a_key_on_the_command_line_adds(run):
+    zero_gp = CONFIGS / "variants" / "zero_gp.yaml"
+    assert list(built(run, RING, R1_VARIANT, zero_gp).penalties) == ["zero_gp"]
+    both = built(run, RING, R1_VARIANT, **{"model.penalties.gp": "ZeroGP", "model.penalties.gp.weight": 2})
+    assert list(both.penalties) == ["r1", "gp"]
+    assert isinstance(both.penalties["gp"], ZeroGP)
+    assert (both.penalties["r1"].weight, both.penalties["gp"].weight) == (10, 2)
+
+
+def test_a_penalty_from_the_user_s_own_file(run, tmp_path):
+    (tmp_path / "my_own_penalties.py").write_text(
+        "from lit_gans.penalties import Penalty\n\n\n"
+        "class Modesty(Penalty):\n"
+        "    def forward(self, step):\n"
+        "        return step.real_logits.square()\n"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        "model:\n  penalties:\n    modesty:\n"
+        "      class_path: my_own_penalties.Modesty\n      init_args:\n        weight: 0.5\n"
+    )
+    gan = built(run, RING, tmp_path / "mine.yaml")
+    assert type(gan.penalties["modesty"]).__name__ == "Modesty"
+    assert gan.penalties["modesty"].weight == 0.5
+
+
+# ----------------------------------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant", "others"),
+    [
+        ("data", "RingDataModul", "RingDataModule", ["MNISTDataModule", "DiracDataModule"]),
+        ("model.loss", "NonSaturatin", "NonSaturating", ["Hinge", "Wasserstein"]),
+        ("model.generator", "MLPGenerater", "MLPGenerator", ["DCGANGenerator"]),
+        ("model.discriminator", "MLPDiscriminater", "MLPDiscriminator", ["DCGANDiscriminator"]),
+        ("model.penalties.gp", "WGANPG", "WGANGP", ["R1", "DRAGAN"]),
+        ("model.generator_optimizer", "torch.optim.SDG", "torch.optim.SGD", ["torch.optim.Adam"]),
+        ("model.discriminator_optimizer", "RMSProp", "torch.optim.RMSprop", ["torch.optim.SGD"]),
+        ("trainer.callbacks+", "SampleGird", "SampleGrid", ["VectorField", "ModelCheckpoint"]),
+        ("model.update", "Alternate", "Alternating", []),
+    ],
+)
+def test_a_misspelt_class_is_told_with_the_names_that_are_valid(key, value, meant, others, refused):
+    message = refused("fit", RING, **{key: value})
+    assert f"There is no class {value}. Did you mean {meant}?" in message
+    known = message.split("Known here: ")[1]
+    assert all(name in known for name in [meant, *others])
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("model.loss", "model:\n  loss: NonSaturatin\n"),
+        ("model.penalties", "model:\n  penalties:\n    gp:\n      class_path: WGANPG\n      init_args: {weight: 1}\n"),
+        ("trainer.callbacks", "trainer:\n  callbacks:\n    - class_path: SampleGird\n"),
+        ("data", "data:\n  class_path: RingDataModul\n"),
+    ],
+)
+def test_a_misspelt_class_in_a_file(place, text, refused, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(text)
+    message = refused("fit", RING, tmp_path / "wrong.yaml")
+    assert "Did you mean" in message
+    assert place in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"model.n_critic": 0}, "n_critic must be at least 1, got 0"),
+        ({"model.seeds": "[1,1]"}, "seeds must be a list of different integers, got [1, 1]"),
+        ({"data.std": -1}, "std must be a finite number above 0, not -1.0"),
+        ({"model.penalties.r1": "R1", "model.penalties.r1.weight": -1}, "R1: weight must be at least 0, got -1.0"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(settings, told, refused):
+    assert told in refused("fit", RING, **settings)
+
+
+def test_a_negative_weight_in_a_file_is_told(refused, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(R1_VARIANT.read_text().replace("10.0", "-3.0"))
+    assert "R1: weight must be at least 0, got -3.0" in refused("fit", RING, tmp_path / "wrong.yaml")
+
+
+def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path):
+    arguments = ["--config", str(CONFIGS / "mnist.yaml"), "--data.data_dir", str(tmp_path / "nowhere")]
+    with pytest.raises(FileNotFoundError) as told:
+        cli.main(["fit", *arguments, "--trainer.accelerator=cpu"])
+    message = str(told.value)
+    assert str(tmp_path / "nowhere" / "MNIST" / "raw" / "train-images-idx3-ubyte") in message
+    assert "--data.download true" in message
+    assert "python -c " in message

@@ -1,0 +1,235 @@
+"""Probes: when they look, what they leave behind, and that they change nothing."""
+
+import csv
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+
+from callbacks import LossCurves, ModeCoverage, Observation, Probe, SampleGrid, SampleWriter, VectorField
+from callbacks.probe import append_row, held_out_reals
+from callbacks.sample_grid import sample_figure
+from datamodules import RingDataModule
+from lit_gans import GAN
+from lit_gans.networks import MLPDiscriminator, MLPGenerator
+from lit_gans.penalties import WGANGP
+from tests.toys import Batches, Notes, assert_same, ring_gan, state, train
+
+
+class Thermometer(Probe):
+    """Notes the iterations at which it looks; a number and a small figure."""
+
+    def __init__(self, every_n_iterations):
+        super().__init__(every_n_iterations)
+        self.looked = []
+
+    def observe(self, trainer, gan):
+        self.looked.append(trainer.global_step)
+        figure = Figure(figsize=(1, 1), facecolor=str(trainer.global_step / 100))  # a film joins frames that are alike
+        return Observation({"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, figure)
+
+
+def table(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def frames_of(path):
+    with Image.open(path) as film:
+        return film.n_frames
+
+
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
+
+
+class PictureNotes(Notes):
+    """Takes pictures as Weights & Biases does."""
+
+    def __init__(self):
+        super().__init__()
+        self.pictures = []
+
+    def log_image(self, key, images, step):
+        self.pictures.append((key, images[0].rsplit("/", 1)[1], step))
+
+
+@pytest.mark.parametrize(("iterations", "looks"), [(10, [0, 4, 8, 10]), (8, [0, 4, 8])])
+def test_a_probe_looks_first_every_n_and_last_and_leaves_it_all_in_the_run_folder(iterations, looks, tmp_path):
+    probe, notes, logger = Thermometer(4), PictureNotes(), CSVLogger(tmp_path, "", "run")
+    train(ring_gan(n_critic=2), iterations, callbacks=[probe], logger=[logger, notes])
+    assert probe.looked == looks
+    run = tmp_path / "run"
+    assert sorted(path.name for path in (run / "thermometer").iterdir()) == [f"{i:08d}.png" for i in looks]
+    for path in (run / "thermometer").iterdir():
+        with Image.open(path) as picture:
+            assert picture.size == (100, 100)
+            picture.verify()
+    assert frames_of(run / "thermometer.gif") == len(looks)
+    assert table(run / "thermometer.csv") == [{"iteration": str(i), "heat": str(float(i))} for i in looks]
+    assert notes.of("heat") == {i: i for i in looks}
+    assert notes.pictures == [("thermometer", f"{i:08d}.png", i) for i in looks]
+    assert [int(row["step"]) for row in table(run / "metrics.csv") if row["heat"]] == looks
+
+
+def test_without_a_logger_files_land_in_the_root(tmp_path):
+    trainer = train(ring_gan(seeds=[4, 7]), 2, callbacks=[Thermometer(1)], default_root_dir=tmp_path / "root")
+    rows = table(tmp_path / "root" / "thermometer.csv")
+    assert rows[-1] == {"iteration": "2", "heat": "2.5", "heat/seed_4": "2.0", "heat/seed_7": "3.0"}
+    assert trainer.callback_metrics["heat"] == 2.5
+
+
+def test_a_trial_run_writes_nothing(tmp_path):
+    train(ring_gan(), 2, callbacks=[SampleGrid(1)], fast_dev_run=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("probe", [Thermometer, SampleGrid, VectorField, ModeCoverage, LossCurves])
+def test_a_cadence_below_one_is_refused(probe):
+    with pytest.raises(ValueError, match=f"{probe.__name__}: every_n_iterations must be at least 1, got 0"):
+        probe(0)
+
+
+def test_a_table_may_gain_columns(tmp_path):
+    path = tmp_path / "table.csv"
+    for row in ({"iteration": 0, "a": 1}, {"iteration": 1, "b": 2}, {"iteration": 2, "b": 3, "a": 4}):
+        append_row(path, row)
+    assert [tuple(row.values()) for row in table(path)] == [("0", "1", ""), ("1", "", "2"), ("2", "4", "3")]
+
+
+def test_a_checkpoint_may_be_chosen_by_a_number_of_a_probe(tmp_path, unwritten):
+    best = ModelCheckpoint(tmp_path, "{step}", monitor="heat", mode="min", every_n_train_steps=2)
+    train(ring_gan(), 6, callbacks=[Thermometer(2), best], enable_checkpointing=True)
+    assert best.best_model_path == str(tmp_path / "step=2.ckpt")
+    assert best.best_model_score == 2
+    turning = ModelCheckpoint(tmp_path / "v", "{step}", monitor="field/cosine", mode="max", every_n_train_steps=2)
+    train(ring_gan(), 6, callbacks=[VectorField(2), turning], enable_checkpointing=True)
+    assert turning.best_model_score > 0.5
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_probes_change_no_bit(seeds, unwritten):
+    def run(*callbacks):
+        pl.seed_everything(5, verbose=False)
+        gan = ring_gan("Adam", batch_norm=True, seeds=seeds, penalties={"gp": WGANGP(1.0)})
+        train(gan, 7, callbacks=callbacks, log_every_n_steps=2)
+        return state(gan)
+
+    probes = [SampleGrid(2, 9), VectorField(2, n_samples=9), ModeCoverage(2, 20), LossCurves(2)]
+    assert_same(run(*probes), run())
+
+
+@pytest.mark.parametrize(("seeds", "panels"), [(None, 1), ([0], 1), ([0, 1, 2], 3)])
+def test_every_figure_knows_the_seeds_axis(seeds, panels, unwritten):
+    seen = {}
+
+    def keeping(probe):
+        record = probe._record
+        probe._record = lambda trainer, gan, look: (seen.update({probe.name: look}), record(trainer, gan, look))
+        return probe
+
+    probes = [SampleGrid(2, 9), VectorField(2, n_samples=9), ModeCoverage(2, 20), LossCurves(2)]
+    train(ring_gan(seeds=seeds), 4, callbacks=[keeping(probe) for probe in probes], log_every_n_steps=1)
+    counts = {name: len(look.figure.axes) for name, look in seen.items() if look.figure is not None}
+    assert counts == {"sample_grid": panels, "vector_field": 2 * panels, "loss_curves": 6}
+    lines = [len(axes.lines) for axes in seen["loss_curves"].figure.axes]
+    assert lines == [1 if panels == 1 else panels + 1] * 6
+    for numbers in (seen["mode_coverage"].numbers, seen["vector_field"].numbers):
+        assert numbers
+        assert {value.shape for value in numbers.values()} == {() if seeds is None else (len(seeds),)}
+
+
+# --------------------------------------------------------------------------------------------------- the single ones
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 8, 8), (3, 6, 5)])
+def test_samples_are_drawn_whichever_their_shape(shape, tmp_path):
+    gan = GAN(MLPGenerator(2, shape, (4,)), MLPDiscriminator(shape, (4,)), 2)
+    train(gan, 2, Batches(torch.rand(6, *shape)), [SampleGrid(1, 5)])
+    assert len(list((tmp_path / "sample_grid").iterdir())) == 3
+    assert frames_of(tmp_path / "sample_grid.gif") >= 1  # what has hardly moved may look the same
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 8, 8), (4, 4)])
+def test_what_cannot_be_drawn_is_refused(shape):
+    with pytest.raises(ValueError, match="not samples of shape"):
+        sample_figure(torch.zeros(1, 4, *shape), [""], None, "")
+
+
+def test_samples_are_of_the_same_latents_throughout():
+    def picture():
+        figure = SampleGrid(1, 20).observe(pl.Trainer(logger=False), gan).figure
+        return torch.tensor(figure.axes[0].collections[0].get_offsets())
+
+    gan = ring_gan()
+    assert torch.equal(picture(), picture())
+    with pytest.raises(ValueError, match="n_samples must be at least 1"):
+        SampleGrid(n_samples=0)
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_predict_leaves_samples_and_a_picture(seeds, tmp_path, capsys):
+    gan, writer = ring_gan(seeds=seeds), SampleWriter(n_drawn=3)
+    trainer = pl.Trainer(
+        logger=False, callbacks=[writer], enable_progress_bar=False, accelerator="cpu", default_root_dir=tmp_path
+    )
+    trainer.predict(gan, datamodule=RingDataModule(batch_size=4, n_predict=10))
+    samples = torch.load(tmp_path / "samples.pt")
+    assert samples.shape == ((10, 2) if seeds is None else (2, 10, 2))
+    with Image.open(tmp_path / "samples.png") as picture:
+        picture.verify()
+    assert str(tmp_path / "samples.png") in capsys.readouterr().out
+
+
+def test_curves_know_the_whole_of_a_resumed_run(tmp_path, unwritten):
+    whole, first, second = LossCurves(100), LossCurves(100), LossCurves(100)
+
+    def run(iterations, curves, **settings):
+        pl.seed_everything(1, verbose=False)
+        return train(ring_gan(seeds=[0, 1]), iterations, callbacks=[curves], log_every_n_steps=2, **settings)
+
+    run(8, whole)
+    run(5, first).save_checkpoint(tmp_path / "half.ckpt")
+    run(8, second, ckpt_path=tmp_path / "half.ckpt")
+    assert [iteration for iteration, _ in whole.history] == [2, 4, 6, 8]
+    assert second.history == whole.history
+    assert len(whole.history[0][1]["d/adversarial"]) == 2
+
+
+def test_a_cosine_is_the_same_in_a_resumed_run(tmp_path, unwritten):
+    def run(iterations, **settings):
+        pl.seed_everything(1, verbose=False)
+        notes = Notes()
+        return train(ring_gan(), iterations, callbacks=[VectorField(4)], logger=notes, **settings), notes
+
+    _, whole = run(10)
+    half, _ = run(6)  # looks at 6 as well, off the beat
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    _, resumed = run(10, ckpt_path=tmp_path / "half.ckpt")
+    assert list(whole.of("field/cosine")) == [4, 8]
+    assert resumed.of("field/cosine") == {8: whole.of("field/cosine")[8]}
+
+
+def test_reals_for_pictures_cost_no_random_number():
+    class Foreign(pl.LightningDataModule):
+        def train_dataloader(self):
+            return Batches(torch.zeros(4, 2))
+
+    class WithReals(Foreign):
+        def val_dataloader(self):
+            return torch.utils.data.DataLoader([torch.randn(2) for _ in range(9)], batch_size=4, shuffle=True)
+
+    trainer = pl.Trainer(logger=False)
+    assert held_out_reals(trainer, 5) is None
+    trainer.datamodule = Foreign()
+    assert held_out_reals(trainer, 5) is None
+    trainer.datamodule = WithReals()
+    before = torch.get_rng_state()
+    assert held_out_reals(trainer, 5).shape == (5, 2)
+    assert torch.equal(torch.get_rng_state(), before)
