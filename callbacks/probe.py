@@ -97,8 +97,15 @@ class Probe(pl.Callback):
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """Where a run's pictures and tables land: the logger's folder, or the trainer's root without a logger."""
-    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    """Where a run's pictures and tables land: beside its checkpoints, or in the trainer's root without a logger.
+
+    `trainer.log_dir` will not do: for Weights & Biases it is one folder for all runs.
+    """
+    folder = Path(trainer.default_root_dir)
+    if trainer.loggers:
+        logger = trainer.loggers[0]
+        version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+        folder = Path(logger.save_dir or folder) / str(logger.name) / version
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -89,7 +89,7 @@ def vector_fields(
     titles: Sequence[str],
     caption: str = "",
 ) -> Figure:
-    """Vector fields over two-dimensional data: a column per seed, a row per field.
+    """Vector fields over two-dimensional data: a column per seed, a row per field; of one seed, side by side.
 
     Arrows show the direction; their length grows with the logarithm of the field's, scaled within each panel,
     because the field's own spans many orders of magnitude.
@@ -102,17 +102,21 @@ def vector_fields(
         titles: One per seed.
         caption: The figure's title.
     """
-    figure, panels = _panels(titles, rows_each=len(fields), size=3.8)
+    if len(titles) == 1:
+        figure, panels = _panels(list(fields), size=4.2)
+        panels = panels.T  # one seed, and all its fields in a row
+    else:
+        figure, panels = _panels(titles, rows_each=len(fields), size=3.8)
+        for axes, name in zip(panels[0], fields, strict=True):
+            axes.set_ylabel(name, fontsize=9)
     cell = 2 * np.abs(grid).max() / (np.sqrt(len(grid)) - 1)
-    for seed, column in enumerate(panels):
-        for axes, (name, field) in zip(column, fields.items(), strict=True):
-            arrows = 0.9 * cell * _compressed(field[seed])
+    for column, *of_fields, samples in zip(panels, *fields.values(), fake, strict=True):
+        for axes, field in zip(column, of_fields, strict=True):
+            arrows = 0.9 * cell * _compressed(field)
             axes.quiver(*grid.T, *arrows.T, angles="xy", scale_units="xy", scale=1, color=FIELD, pivot="mid")
             axes.scatter(*real.T, s=5, color=REAL, label="real", linewidths=0, zorder=2)
-            axes.scatter(*fake[seed].T, s=5, color=FAKE, label="fake", linewidths=0, zorder=3)
+            axes.scatter(*samples.T, s=5, color=FAKE, label="fake", linewidths=0, zorder=3)
             _square(axes, 1.08 * np.abs(grid).max())
-            if seed == 0:
-                axes.set_ylabel(name, fontsize=9)
     _legend(figure, panels[0, 0], caption)
     return figure
 

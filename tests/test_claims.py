@@ -72,5 +72,5 @@ def test_cf_2_runs_end_to_end_and_finished_runs_are_not_repeated(tmp_path, monke
 
 
 def test_an_unknown_claim_is_refused_with_the_names_there_are():
-    with pytest.raises(SystemExit, match="CF-9000.*CF-1"):
+    with pytest.raises(SystemExit, match=r"CF-9000.*CF-1"):
         claims.main(["CF-9000"])
