@@ -19,10 +19,11 @@ class LossCurves(Probe):
 
     Args:
         every_n_iterations: How often to draw; the end of the run is drawn in any case.
+        name: See `Probe`.
     """
 
-    def __init__(self, every_n_iterations: int = 5000) -> None:
-        super().__init__(every_n_iterations)
+    def __init__(self, every_n_iterations: int = 5000, name: str | None = None) -> None:
+        super().__init__(every_n_iterations, name)
         self.history: list[tuple[int, dict[str, list[float]]]] = []
 
     def on_train_batch_end(

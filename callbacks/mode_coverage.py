@@ -19,6 +19,7 @@ class ModeCoverage(Verdict):
         every_n_iterations: How often to look during training.
         n_samples: How many samples to judge; a mode that none of them hits counts as missed.
         seed: Of the latents.
+        name: See `Probe`.
 
     Raises:
         ValueError: If the DataModule has no `centers` and `std`.
@@ -26,13 +27,16 @@ class ModeCoverage(Verdict):
     Source: Lin et al. 2018 (PacGAN), whose protocol judges 2 500 samples.
     """
 
-    def __init__(self, every_n_iterations: int = 1000, n_samples: int = 2500, seed: int = 0) -> None:
-        super().__init__(every_n_iterations)
+    def __init__(
+        self, every_n_iterations: int = 1000, n_samples: int = 2500, seed: int = 0, name: str | None = None
+    ) -> None:
+        super().__init__(every_n_iterations, name)
         self.n_samples = n_samples
         self.seed = seed
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Makes sure that the data have known modes."""
+        super().setup(trainer, pl_module, stage)
         data = getattr(trainer, "datamodule", None)
         if stage != "predict" and not (hasattr(data, "centers") and hasattr(data, "std")):
             raise ValueError(
@@ -50,6 +54,6 @@ class ModeCoverage(Verdict):
     def sentence(self, trainer: pl.Trainer) -> str:
         """How many modes, and how many good samples."""
         n_modes = len(trainer.datamodule.centers)  # type: ignore[attr-defined]
-        good = trainer.callback_metrics["modes/high_quality"].item()
-        covered = with_each_seed(trainer, "modes/covered")
+        good = trainer.callback_metrics[self.key("modes/high_quality")].item()
+        covered = with_each_seed(trainer, self.key("modes/covered"))
         return f"modes covered: {covered} of {n_modes}; {good:.1%} of samples within 3 standard deviations of a mode"

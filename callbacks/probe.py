@@ -1,6 +1,7 @@
 """Probe: the base of every callback that looks at a game and leaves pictures and numbers."""
 
 import csv
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,24 @@ class Probe(pl.Callback):
 
     Args:
         every_n_iterations: How often to look; an iteration is one G update.
+        name: What files, log keys and the state in checkpoints are called: `wide` makes `wide/<iteration>.png` and
+            logs `field/cosine` as `wide/cosine`. None: files are called after the class, and keys stay. Two probes of
+            one class need different names.
 
     Raises:
-        ValueError: If `every_n_iterations` is below 1.
+        ValueError: If `every_n_iterations` is below 1, a name cannot be a file's, or, in `setup`, another probe of
+            the run has the same name. (Of two probes that keep a state, Lightning says so, when the trainer is made.)
     """
 
-    def __init__(self, every_n_iterations: int = 1000) -> None:
+    def __init__(self, every_n_iterations: int = 1000, name: str | None = None) -> None:
         if every_n_iterations < 1:
             raise ValueError(f"{type(self).__name__}: every_n_iterations must be at least 1, got {every_n_iterations}")
+        if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(
+                f"{type(self).__name__}: name is what files are called, of letters, digits and _ . -, got {name!r}"
+            )
         self.every_n_iterations = every_n_iterations
+        self._given_name = name
         self.frames: list[Path] = []
         self._last_look = -1
 
@@ -52,7 +62,27 @@ class Probe(pl.Callback):
     @property
     def name(self) -> str:
         """What the probe's files are called."""
-        return "".join(f"_{c.lower()}" if c.isupper() else c for c in type(self).__name__).lstrip("_")
+        of_class = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(self).__name__).lstrip("_")
+        return self._given_name or of_class
+
+    @property
+    def state_key(self) -> str:
+        """Where checkpoints keep the probe's state: its class and, if it was given one, its name."""
+        return super().state_key if self._given_name is None else self._generate_state_key(name=self._given_name)
+
+    def key(self, key: str) -> str:
+        """The log key of one of the probe's numbers: the last part follows the name that was given, if any."""
+        return key if self._given_name is None else f"{self._given_name}/{key.rpartition('/')[2]}"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Makes sure that no other probe has the same name, and with it the same files."""
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        for other in callbacks:
+            if isinstance(other, Probe) and other is not self and other.name == self.name:
+                raise ValueError(
+                    f"{type(self).__name__} and {type(other).__name__} are both called {self.name!r} and would "
+                    f"overwrite each other's files; give one of them another name by its argument `name`"
+                )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the untrained game, or at the one that a checkpoint brought back."""
@@ -75,14 +105,14 @@ class Probe(pl.Callback):
 
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GAN)
-        self._last_look = trainer.global_step
+        self._last_look = pl_module.iteration
         self._record(trainer, pl_module, self.observe(trainer, pl_module))
 
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
-        iteration = trainer.global_step
-        numbers = by_seed(seen.numbers, gan.seeds)
+        iteration = gan.iteration
+        numbers = by_seed({self.key(key): value for key, value in seen.numbers.items()}, gan.seeds)
         if numbers:
-            publish(trainer, numbers)
+            publish(trainer, numbers, iteration)
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if numbers:
@@ -143,6 +173,8 @@ def held_out_reals(trainer: pl.Trainer, n: int) -> Tensor | None:
     datamodule = getattr(trainer, "datamodule", None)
     if datamodule is None or not is_overridden("val_dataloader", datamodule):
         return None
+    if trainer.predicting:
+        datamodule.setup("validate")  # Lightning has prepared it for `predict` alone
     samples: list[Tensor] = []
     with torch.random.fork_rng(devices=[]):  # torch's own loaders draw from the global state
         for batch in datamodule.val_dataloader():

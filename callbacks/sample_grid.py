@@ -20,13 +20,16 @@ class SampleGrid(Probe):
         every_n_iterations: How often to look.
         n_samples: How many samples to draw per seed.
         seed: Of the latents: the same seed gives the same latents in every run.
+        name: See `Probe`.
 
     Raises:
         ValueError: If `every_n_iterations` or `n_samples` is below 1.
     """
 
-    def __init__(self, every_n_iterations: int = 1000, n_samples: int = 64, seed: int = 0) -> None:
-        super().__init__(every_n_iterations)
+    def __init__(
+        self, every_n_iterations: int = 1000, n_samples: int = 64, seed: int = 0, name: str | None = None
+    ) -> None:
+        super().__init__(every_n_iterations, name)
         if n_samples < 1:
             raise ValueError(f"SampleGrid: n_samples must be at least 1, got {n_samples}")
         self.n_samples = n_samples
@@ -40,7 +43,7 @@ class SampleGrid(Probe):
             fake,
             panel_titles(gan),
             held_out_reals(trainer, self.n_samples),
-            f"samples at iteration {trainer.global_step}",
+            f"samples at iteration {gan.iteration}",
         )
         return Observation(figure=figure)
 

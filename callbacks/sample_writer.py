@@ -9,12 +9,14 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from lit_gans import GAN
 
-from .probe import panel_titles, run_folder, with_seeds_axis
+from .probe import held_out_reals, panel_titles, run_folder, with_seeds_axis
 from .sample_grid import sample_figure
 
 
 class SampleWriter(BasePredictionWriter):
     """Writes the samples of `predict` as `samples.pt`, `(n, *sample)` or `(S, n, *sample)`, and `samples.png`.
+
+    Points of one or two dimensions are drawn beside held-out real ones, where the DataModule has some.
 
     Args:
         n_drawn: How many of them the picture shows.
@@ -37,6 +39,8 @@ class SampleWriter(BasePredictionWriter):
         folder = run_folder(trainer)
         torch.save(samples, folder / "samples.pt")
         shown = with_seeds_axis(pl_module, samples)[:, : self.n_drawn].float()
-        figure = sample_figure(shown, panel_titles(pl_module), None, "samples of the checkpoint")
+        real = held_out_reals(trainer, self.n_drawn) if shown.ndim == 3 else None  # images stand alone
+        caption = f"samples at iteration {pl_module.iteration}"
+        figure = sample_figure(shown, panel_titles(pl_module), real, caption)
         figure.savefig(folder / "samples.png", dpi=100)
         print(f"samples: {folder / 'samples.pt'} {tuple(samples.shape)}, picture: {folder / 'samples.png'}")

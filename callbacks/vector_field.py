@@ -22,6 +22,7 @@ class VectorField(Probe):
         extent: Half the side of the square.
         n_samples: How many real and fake samples to draw.
         seed: Of the latents.
+        name: See `Probe`.
 
     Raises:
         ValueError: If `every_n_iterations` is below 1, or the data are not two-dimensional.
@@ -29,8 +30,15 @@ class VectorField(Probe):
     Source: Thanh-Tung & Tran, fig. 1; Thanh-Tung et al. 2018, fig. 1 to 3.
     """
 
-    def __init__(self, every_n_iterations: int = 500, extent: float = 2.0, n_samples: int = 256, seed: int = 0) -> None:
-        super().__init__(every_n_iterations)
+    def __init__(
+        self,
+        every_n_iterations: int = 500,
+        extent: float = 2.0,
+        n_samples: int = 256,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(every_n_iterations, name)
         self.grid = grid_points(20, extent)
         self.n_samples = n_samples
         self.seed = seed
@@ -62,9 +70,9 @@ class VectorField(Probe):
             real.numpy(),
             fake.float().cpu().numpy(),
             panel_titles(gan),
-            f"where D's score rises, iteration {trainer.global_step}",
+            f"where D's score rises, iteration {gan.iteration}",
         )
-        return Observation(self._turning(now, trainer.global_step), figure)
+        return Observation(self._turning(now, gan.iteration), figure)
 
     def _turning(self, now: Tensor, iteration: int) -> dict[str, Tensor]:
         # Looks at the ends of a run may be closer together; their cosine would not compare with the others.

@@ -16,12 +16,11 @@ class GaussianPairDataModule(ToyDataModule):
     """A real and a fake Gaussian in the plane, `p(x) = N(x; mean, std² I)` each; the real one is the data.
 
     The optimal discriminator's logit is `log p_real(x) - log p_fake(x)`, from `real_log_density` and
-    `fake_log_density`. Source: RC V-B, fig. 2 and 3, which prints no means or deviations: the defaults are
-    ours, two Gaussians that overlap.
+    `fake_log_density`. Source: Li et al., reproducibility report of 0-GP, section V-B, fig. 2 and 3. It prints no
+    means or deviations: the defaults are ours, two Gaussians that overlap.
 
-    RC trains on fixed, finite sets and asks how D generalises. With `n_samples` the batches are drawn, with
-    replacement, from `real_set`; `fake_set` is its counterpart. Held-out samples always come from the
-    density.
+    The report trains on fixed, finite sets and asks how D generalises. With `n_samples` the batches are drawn, with
+    replacement, from `real_set`; `fake_set` is its counterpart. Held-out samples always come from the density.
 
     Args:
         real_mean: Mean of the real Gaussian.
@@ -41,6 +40,7 @@ class GaussianPairDataModule(ToyDataModule):
 
     def __init__(
         self,
+        *,
         real_mean: tuple[float, float] = (1.0, 0.0),
         fake_mean: tuple[float, float] = (-1.0, 0.0),
         real_std: float = 1.0,
@@ -51,7 +51,9 @@ class GaussianPairDataModule(ToyDataModule):
         n_validation: int = 2_500,
         n_predict: int = 64,
     ) -> None:
-        super().__init__(batch_size, samples_per_epoch, n_validation, n_predict)
+        super().__init__(
+            batch_size=batch_size, samples_per_epoch=samples_per_epoch, n_validation=n_validation, n_predict=n_predict
+        )
         check_positive(real_std=real_std, fake_std=fake_std)
         for name, mean in (("real_mean", real_mean), ("fake_mean", fake_mean)):
             if len(mean) != 2 or not all(math.isfinite(value) for value in mean):

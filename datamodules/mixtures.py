@@ -23,6 +23,7 @@ class MixtureDataModule(ToyDataModule):
 
     def __init__(
         self,
+        *,
         centers: Tensor,
         std: float,
         batch_size: int = 256,
@@ -30,7 +31,9 @@ class MixtureDataModule(ToyDataModule):
         n_validation: int = 2_500,
         n_predict: int = 64,
     ) -> None:
-        super().__init__(batch_size, samples_per_epoch, n_validation, n_predict)
+        super().__init__(
+            batch_size=batch_size, samples_per_epoch=samples_per_epoch, n_validation=n_validation, n_predict=n_predict
+        )
         check_positive(std=std)
         self.centers = centers.to(torch.float32)
         self.std = std
@@ -50,8 +53,9 @@ class MixtureDataModule(ToyDataModule):
 class RingDataModule(MixtureDataModule):
     """Gaussians evenly spaced on a circle, the first at `(radius, 0)`.
 
-    The defaults are those of CF's published code: radius 2 and std 0.02, everything divided by 1.414.
-    PacGAN's protocol is `radius=1, std=0.01`.
+    The defaults are those of the code published with Thanh-Tung & Tran 2020, *Catastrophic forgetting and mode
+    collapse in GANs*: radius 2 and std 0.02, everything divided by 1.414. PacGAN's protocol (Lin et al. 2018) is
+    `radius=1, std=0.01`.
 
     Args:
         n_modes: The number M of Gaussians.
@@ -65,6 +69,7 @@ class RingDataModule(MixtureDataModule):
 
     def __init__(
         self,
+        *,
         n_modes: int = 8,
         radius: float = 2 / 1.414,
         std: float = 0.02 / 1.414,
@@ -77,13 +82,21 @@ class RingDataModule(MixtureDataModule):
         check_positive(radius=radius)
         angles = 2 * math.pi * torch.arange(n_modes, dtype=torch.float64) / n_modes
         centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
-        super().__init__(centers, std, batch_size, samples_per_epoch, n_validation, n_predict)
+        super().__init__(
+            centers=centers,
+            std=std,
+            batch_size=batch_size,
+            samples_per_epoch=samples_per_epoch,
+            n_validation=n_validation,
+            n_predict=n_predict,
+        )
 
 
 class GridDataModule(MixtureDataModule):
     """Gaussians on a square grid around 0.
 
-    The defaults are PacGAN's and VEEGAN's grid: 25 Gaussians at {-4, -2, 0, 2, 4}², std 0.05.
+    The defaults are the grid of VEEGAN (Srivastava et al. 2017) and PacGAN (Lin et al. 2018): 25 Gaussians at
+    {-4, -2, 0, 2, 4}², std 0.05.
 
     Args:
         n_side: Gaussians along one side, so that M = n_side².
@@ -97,6 +110,7 @@ class GridDataModule(MixtureDataModule):
 
     def __init__(
         self,
+        *,
         n_side: int = 5,
         spacing: float = 2.0,
         std: float = 0.05,
@@ -109,5 +123,10 @@ class GridDataModule(MixtureDataModule):
         check_positive(spacing=spacing)
         ticks = spacing * (torch.arange(n_side, dtype=torch.float64) - (n_side - 1) / 2)
         super().__init__(
-            torch.cartesian_prod(ticks, ticks), std, batch_size, samples_per_epoch, n_validation, n_predict
+            centers=torch.cartesian_prod(ticks, ticks),
+            std=std,
+            batch_size=batch_size,
+            samples_per_epoch=samples_per_epoch,
+            n_validation=n_validation,
+            n_predict=n_predict,
         )

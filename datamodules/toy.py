@@ -27,6 +27,7 @@ class ToyDataModule(GANDataModule):
 
     def __init__(
         self,
+        *,
         batch_size: int = 256,
         samples_per_epoch: int = 256_000,
         n_validation: int = 2_500,
@@ -54,7 +55,8 @@ class ToyDataModule(GANDataModule):
 class DiracDataModule(ToyDataModule):
     """The Dirac distribution at 0, samples of shape `(1,)`: the smallest game that fails to converge.
 
-    Source: CF IV-B; Mescheder et al. 2018, "Which training methods for GANs do actually converge?".
+    Source: Thanh-Tung & Tran 2020, *Catastrophic forgetting and mode collapse in GANs*, section IV-B; Mescheder et
+    al. 2018, *Which training methods for GANs do actually converge?*.
 
     Args:
         batch_size: Samples per D update, seed and process; all are 0, so one is enough.
@@ -65,12 +67,15 @@ class DiracDataModule(ToyDataModule):
 
     def __init__(
         self,
+        *,
         batch_size: int = 1,
         samples_per_epoch: int = 256_000,
         n_validation: int = 1,
         n_predict: int = 64,
     ) -> None:
-        super().__init__(batch_size, samples_per_epoch, n_validation, n_predict)
+        super().__init__(
+            batch_size=batch_size, samples_per_epoch=samples_per_epoch, n_validation=n_validation, n_predict=n_predict
+        )
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -98,6 +103,7 @@ class SwissRollDataModule(ToyDataModule):
 
     def __init__(
         self,
+        *,
         noise: float = 0.25,
         scale: float = 7.5,
         batch_size: int = 256,
@@ -105,7 +111,9 @@ class SwissRollDataModule(ToyDataModule):
         n_validation: int = 2_500,
         n_predict: int = 64,
     ) -> None:
-        super().__init__(batch_size, samples_per_epoch, n_validation, n_predict)
+        super().__init__(
+            batch_size=batch_size, samples_per_epoch=samples_per_epoch, n_validation=n_validation, n_predict=n_predict
+        )
         check_positive(noise=noise, scale=scale)
         self.noise = noise
         self.scale = scale

@@ -1,9 +1,13 @@
 """Refusals that come before anything has moved, each saying what was given, what was expected and what to do."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .penalties import GradientPenalty
 
 
 def at_least_one(name: str, value: int) -> int:
@@ -28,6 +32,17 @@ def free(names: Collection[str], taken: Collection[str]) -> None:
         )
 
 
+def no_batch_norm_under(penalties: Mapping[str, nn.Module], discriminator: nn.Module) -> None:
+    """A warning where a gradient penalty meets batch normalisation, which mixes other samples into a gradient."""
+    penalised = [name for name, penalty in penalties.items() if isinstance(penalty, GradientPenalty)]
+    if penalised and any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        rank_zero_warn(
+            f"{', '.join(penalised)}: the discriminator has batch normalisation, which couples the samples of a batch, "
+            f"so its gradient at one sample depends on the others (Gulrajani et al. 2017, section 4). "
+            f"Set the discriminator's batch_norm to false, unless this is what you want to see"
+        )
+
+
 def divides(n: int, parts: int) -> None:
     """A ValueError unless a training batch of `n` samples divides into `parts` = n_critic x seeds batches."""
     if n == 0 or n % parts:
@@ -40,7 +55,7 @@ def divides(n: int, parts: int) -> None:
 
 def game(
     batches: Sequence[Tensor],
-    generator: Callable[[Tensor], Tensor],
+    generator: nn.Module,
     logits: Callable[[Tensor], Tensor],
     latent_dim: int,
     batch_axes: int,
@@ -48,6 +63,7 @@ def game(
     """A ValueError if the data or the networks cannot play, as the first real batches `(..., B, *sample)` show."""
     for real in batches:
         finite(real)
+        same_type(real, generator)
     fake = generator(real.new_zeros(*real.shape[:batch_axes], latent_dim))
     same_shape(real, fake, batch_axes)
     one_logit_each(logits(fake), tuple(real.shape[:batch_axes]))
@@ -58,6 +74,16 @@ def finite(real: Tensor) -> None:
     bad = int((~torch.isfinite(real)).sum())
     if bad:
         raise ValueError(f"the first training batch holds {bad} NaN or infinite values; clean the data first")
+
+
+def same_type(real: Tensor, generator: nn.Module) -> None:
+    """A ValueError unless the data are of the networks' type of number."""
+    expected = next((parameter.dtype for parameter in generator.parameters()), real.dtype)
+    if real.dtype != expected:
+        raise ValueError(
+            f"the data are {real.dtype}, the generator's parameters {expected}; cast the data in their loader (images "
+            f"to floats in [-1, 1]), or train in another precision (--trainer.precision=64-true)"
+        )
 
 
 def same_shape(real: Tensor, fake: Tensor, batch_axes: int) -> None:

@@ -6,6 +6,7 @@ between those numbers. Thresholds stand here, in the code, before the runs that 
 
 import argparse
 import csv
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -55,9 +56,17 @@ def final_modes(folder: Path, seeds: list[int]) -> plotting.Array:
 
 
 def column(path: Path, key: str, seeds: list[int]) -> tuple[plotting.Array, plotting.Array]:
-    """Iterations `(t,)` and one column of a run's table by seed, `(t, S)`."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    """Iterations `(t,)` and one column of a run's table by seed, `(t, S)`.
+
+    Raises:
+        ValueError: If the run has ended before the number was first measured.
+    """
+    rows = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get(f"{key}/seed_{seeds[0]}")]
+    if not rows:
+        raise ValueError(f"{path} holds no {key}: the run ended before it was measured; give more --iterations")
     iterations = np.array([int(row["iteration"]) for row in rows])
     return iterations, np.array([[float(row[f"{key}/seed_{seed}"]) for seed in seeds] for row in rows])
 
@@ -116,13 +125,16 @@ def main(args: Sequence[str] | None = None) -> None:
     if not Path("configs/variants").is_dir():
         sys.exit("error: there is no configs/variants here; run this in a checkout of lit-gans")
     overrides += [f"--model.seeds={options.seeds}"]
-    if options.iterations:
+    if options.iterations is not None:
         overrides += [f"--trainer.max_steps={options.iterations}"]
     runs = {(claim.base, variants) for claim in (CLAIMS[key] for key in keys) for variants in claim.runs.values()}
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda run: _fit(options.folder, run[0], run[1], overrides), sorted(runs)))
     for key in keys:
-        _report(key, CLAIMS[key], options.folder, options.seeds)
+        try:
+            _report(key, CLAIMS[key], options.folder, options.seeds)
+        except ValueError as error:
+            sys.exit(f"error: {key} cannot be judged: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,20 +153,23 @@ def _folder(folder: Path, base: str, variants: tuple[str, ...]) -> Path:
 
 
 def _fit(folder: Path, base: str, variants: tuple[str, ...], overrides: list[str]) -> None:
-    """Trains one run in a process of its own, unless it is there already."""
+    """Trains one run in a process of its own, unless it is there already, of the same configs and overrides."""
     target = _folder(folder, base, variants)
-    done = target / "finished"
-    if done.exists() and done.read_text() == repr(overrides):
-        return
     files = [f"configs/{base}.yaml", *(f"configs/variants/{variant}.yaml" for variant in variants)]
+    configs = hashlib.sha256("".join(Path(file).read_text() for file in files).encode()).hexdigest()
+    done, run = target / "finished", repr((configs, overrides))
+    if done.exists() and done.read_text() == run:
+        return
     place = ["--trainer.logger.init_args", f"{{save_dir: {target.parent}, name: {target.name}, version: ''}}"]
     command = [sys.executable, "-m", "lit_gans", "fit", *(f"--config={file}" for file in files), *place, *overrides]
     print("+", *command[1:], flush=True)
     shutil.rmtree(target, ignore_errors=True)  # tables grow at their end: what a broken run left must go
     target.mkdir(parents=True)
     with (target / "log.txt").open("w") as log:
-        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    done.write_text(repr(overrides))
+        failed = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+    if failed:
+        sys.exit(f"error: the run {target.name} failed; see {target / 'log.txt'}")
+    done.write_text(run)
 
 
 def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:

@@ -1,6 +1,8 @@
 """The command line: `lit-gans fit|validate|test|predict --config FILE [--config FILE …]`, and `lit-gans claims`."""
 
 import difflib
+import importlib
+import inspect
 import logging
 import re
 import sys
@@ -62,11 +64,29 @@ class GANCLI(LightningCLI):
         parser.set_defaults({"checkpoint.every_n_train_steps": 1000, "checkpoint.save_last": True})
         parser.set_defaults({"checkpoint.filename": "{step}"})
 
+    def _parse_ckpt_path(self) -> None:
+        """Leaves the settings to the configs: Lightning would put the checkpoint's over those that are given."""
+
+    def _dump_config(self) -> None:
+        """As Lightning's, which cannot link a size to a network whose config has no arguments at all."""
+        super()._dump_config()
+        for network in ("generator", "discriminator"):
+            self.config_dump["model"][network].setdefault("init_args", {})
+
     def instantiate_classes(self) -> None:
         """Builds everything; what a class refuses is told as an error of the command, without a traceback."""
         try:
             super().instantiate_classes()
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
+            self.parser.error(str(error), error)
+        for network in ("generator", "discriminator"):
+            _forget_what_is_not_taken(self.model.hparams[network])
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs the command; missing data are told as an error, without a traceback."""
+        try:
+            super()._run_subcommand(subcommand)
+        except FileNotFoundError as error:
             self.parser.error(str(error), error)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
@@ -84,7 +104,7 @@ class GANCLI(LightningCLI):
             return
         checkpoints = self.trainer.checkpoint_callback
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.dirpath is not None:
-            self.trainer.save_checkpoint(Path(checkpoints.dirpath) / "last.ckpt")
+            self.trainer.save_checkpoint(Path(checkpoints.dirpath) / "last.ckpt", weights_only=False)
         if self.trainer.is_global_zero:
             print(f"pictures and tables: {callbacks.probe.run_folder(self.trainer)}")
 
@@ -107,6 +127,15 @@ def main(args: list[str] | None = None) -> None:
     )
 
 
+def _forget_what_is_not_taken(config: dict[str, Any]) -> None:
+    """Takes a linked size out of a saved config whose class has no such argument: it could not be loaded again."""
+    module, _, name = config["class_path"].rpartition(".")
+    taken = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
+    if not any(argument.kind is argument.VAR_KEYWORD for argument in taken):
+        names = {argument.name for argument in taken}
+        config["init_args"] = {key: value for key, value in config["init_args"].items() if key in names}
+
+
 def _quieten() -> None:
     """Keeps what a user can do nothing about off the screen."""
     for message in (
@@ -114,6 +143,7 @@ def _quieten() -> None:
         "isinstance\\(treespec, LeafSpec\\)",
         "Couldn't infer the batch indices",
         "The dirpath has changed",
+        "is smaller than the logging interval",  # ours counts iterations, not the batches of an epoch
     ):
         warnings.filterwarnings("ignore", message=f".*{message}")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,7 +19,7 @@ from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating
 from .penalties import Penalty
-from .players import Player, RealBatch, Terms, gradient_norm, means, total
+from .players import Player, RealBatch, Terms, accuracy, gradient_norm, means, total
 from .seeds import stack_by_seed
 from .streams import Draws, draws_for, stream
 from .updates import Alternating, Update
@@ -44,7 +45,8 @@ class GAN(pl.LightningModule):
         discriminator_optimizer: From parameters to D's optimizer.
         n_critic: D updates per G update, each on a fresh batch.
         seeds: Train one independent run per seed, in one process, on a leading axis; both networks are then
-            initialised anew from each seed. None trains the networks as they are.
+            initialised anew from each seed. None trains the networks as they are. The optimizer must treat
+            parameters element by element, as SGD, Adam and RMSprop do, or it couples the seeds.
 
     Raises:
         ValueError: If `n_critic` or `latent_dim` is below 1, seeds are empty or repeated, or a penalty has the name
@@ -80,6 +82,7 @@ class GAN(pl.LightningModule):
         self.seeds = checks.distinct(seeds)
         self.loss = loss if loss is not None else NonSaturating()
         checks.free(penalties or {}, taken=_LOGGED_BESIDE_PENALTIES)
+        checks.no_batch_norm_under(penalties or {}, discriminator)
         self.penalties = nn.ModuleDict(penalties or {})
         self.update = update if update is not None else Alternating()
         self.hooks: list[DiscriminatorHook] = []
@@ -87,19 +90,17 @@ class GAN(pl.LightningModule):
         if self.seeds is not None:
             stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
             self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
-            self.discriminator.settle(self.generator.settle(torch.zeros(len(self.seeds), 2, latent_dim)))
         self.players = {
             "discriminator": Player(
-                self.discriminator, discriminator_optimizer, self.discriminator_terms, self._accuracy, "d"
+                self.discriminator, discriminator_optimizer, self.discriminator_terms, "d", partial(accuracy, self.loss)
             ),
-            "generator": Player(
-                self.generator, generator_optimizer, self.generator_terms, _nothing_to_watch, "g", keeps_time=True
-            ),
+            "generator": Player(self.generator, generator_optimizer, self.generator_terms, "g", keeps_time=True),
         }
         self._samplewise = getattr(discriminator, "samplewise", False)
         self.draws = Draws()
         self.discriminator_updates = 0
         self._restored_draws: dict[str, Any] | None = None
+        self._restored_iteration = 0
         self._latest: dict[str, Tensor] = {}
         self._log_is_due = False
         self._checked = False
@@ -117,7 +118,8 @@ class GAN(pl.LightningModule):
         self._log_is_due = is_tick(self.trainer, self.global_step + 1)
         self.update(self, batches)
         if self._log_is_due:
-            publish(self.trainer, by_seed(self._latest, self.seeds), bar=("d/adversarial", "g/adversarial"))
+            numbers = by_seed(self._latest, self.seeds)
+            publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
 
     def deal(self, batch: Any) -> list[RealBatch]:
         """Splits a flat batch into `n_critic` real batches of shape `(..., B, *sample)`.
@@ -140,17 +142,20 @@ class GAN(pl.LightningModule):
             fake = hook.mix_fakes(fake)
         real, fake = self._perturbed(batch.samples), self._perturbed(fake)
         real_logits, fake_logits = self._logits_of_both(real, fake)
-        return DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, batch.labels, self.draws)
+        draws = self.draws.recording()
+        return DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, batch.labels, draws)
 
     def generator_step(self, batch: RealBatch) -> GeneratorStep:
         """What G sees in one update: its fakes, and D(x) if the objective compares."""
         fake = self._perturbed(self.generator(self._latents(batch.samples, self.draws)))
         real = self._perturbed(batch.samples)
         real_logits = self.logits(real) if self.loss.needs_real else None
-        return GeneratorStep(self.logits, real, fake, real_logits, self.logits(fake), batch.labels, self.draws)
+        draws = self.draws.recording()
+        return GeneratorStep(self.logits, real, fake, real_logits, self.logits(fake), batch.labels, draws)
 
     def discriminator_terms(self, step: DiscriminatorStep) -> Terms:
         """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
+        step.draws.rewind()
         terms = {"adversarial": self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)}
         for name, penalty in self.penalties.items():
             if penalty.is_due(self.discriminator_updates):  # type: ignore[operator]
@@ -163,6 +168,7 @@ class GAN(pl.LightningModule):
 
     def generator_terms(self, step: GeneratorStep) -> Terms:
         """G's loss, term by term."""
+        step.draws.rewind()
         return {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
 
     def discriminator_loss(
@@ -199,6 +205,12 @@ class GAN(pl.LightningModule):
 
     # --------------------------------------------------------------------------------------------- the players
 
+    @property
+    def iteration(self) -> int:
+        """How many G updates this game has seen; outside `fit`, how many its checkpoint has."""
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
+        return self.global_step if fitting else self.global_step or self._restored_iteration
+
     def forward(self, latents: Tensor) -> Tensor:
         """G(z), in the mode that G is in; `(..., n, latent_dim)` to `(..., n, *sample)`."""
         return self.generator(latents)
@@ -218,7 +230,8 @@ class GAN(pl.LightningModule):
         Returns:
             Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
         """
-        latents = latents.to(self.device, self.dtype).expand(*self._seeds_axis, *latents.shape)  # type: ignore[arg-type]
+        dtype = next((p.dtype for p in self.generator.parameters()), latents.dtype)
+        latents = latents.to(self.device, dtype).expand(*self._seeds_axis, *latents.shape)
         with evaluating(self.generator):
             return self.generator(latents)
 
@@ -256,8 +269,9 @@ class GAN(pl.LightningModule):
         checkpoint["draws"] = self.draws.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the state of the random streams for `on_train_start`."""
+        """Keeps the state of the random streams for `on_train_start`, and when the checkpoint was made."""
         self._restored_draws = checkpoint.get("draws")
+        self._restored_iteration = checkpoint["global_step"]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""
@@ -278,10 +292,11 @@ class GAN(pl.LightningModule):
         fake = self.generator(self._latents(real, draws))
         real_logits, fake_logits = self.logits(real), self.logits(fake)
         step = DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, draws=draws)
-        numbers = {f"{stage}/d/{name}": value for name, value in self._accuracy(step).items()}
+        numbers = {f"{stage}/d/{name}": value for name, value in accuracy(self.loss, step).items()}
         numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
         numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
-        self.log_dict(by_seed(numbers, self.seeds), batch_size=len(samples))
+        # "step" is the loggers' axis; Lightning's own lags one behind `global_step`.
+        self.log_dict({**by_seed(numbers, self.seeds), "step": float(self.iteration)}, batch_size=len(samples))
 
     # ------------------------------------------------------------------------------------------------- details
 
@@ -329,16 +344,6 @@ class GAN(pl.LightningModule):
         assert isinstance(optimizers, list)
         return optimizers[list(self.players).index(name)]
 
-    def _accuracy(self, step: DiscriminatorStep) -> dict[str, Tensor]:
-        real, fake = self.loss.decision(step.real_logits), self.loss.decision(step.fake_logits)
-        if real is None or fake is None:
-            return {"accuracy_pairs": (step.real_logits > step.fake_logits).float().mean(-1)}
-        return {"accuracy_real": (real > 0).float().mean(-1), "accuracy_fake": (fake < 0).float().mean(-1)}
-
 
 def _nothing() -> None:
     """The closure of an optimizer step whose backward pass has been taken."""
-
-
-def _nothing_to_watch(step: Step) -> dict[str, Tensor]:
-    return {}

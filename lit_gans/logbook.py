@@ -14,7 +14,7 @@ def by_seed(numbers: Mapping[str, Tensor], seeds: Sequence[int] | None) -> dict[
         numbers: By log key, each of shape `()`, or `(S,)` with seeds.
         seeds: The seeds, or None.
     """
-    flat = {key: value.double().mean().item() for key, value in numbers.items()}
+    flat = {key: value.cpu().double().mean().item() for key, value in numbers.items()}
     for key, value in numbers.items() if seeds is not None else []:
         flat |= {f"{key}/seed_{seed}": each for seed, each in zip(seeds or [], value.double().tolist(), strict=True)}
     return flat
@@ -26,8 +26,8 @@ def is_tick(trainer: pl.Trainer, iteration: int) -> bool:
     return every > 0 and iteration % every == 0
 
 
-def publish(trainer: pl.Trainer, numbers: Mapping[str, float], bar: Collection[str] = ()) -> None:
-    """Sends numbers to every logger at the present iteration, and to callbacks that monitor a metric.
+def publish(trainer: pl.Trainer, numbers: Mapping[str, float], iteration: int, bar: Collection[str] = ()) -> None:
+    """Sends numbers of an iteration to every logger, and to callbacks that monitor a metric.
 
     `LightningModule.log` would do it on a clock of its own (a count of batches that lags `global_step` by one), only
     at multiples of `log_every_n_steps`, and at a price that is felt beside the step of a small network.
@@ -35,9 +35,10 @@ def publish(trainer: pl.Trainer, numbers: Mapping[str, float], bar: Collection[s
     Args:
         trainer: The run's.
         numbers: By log key.
+        iteration: When they were taken.
         bar: The keys that the progress bar shows.
     """
     trainer.callback_metrics.update({key: torch.tensor(value) for key, value in numbers.items()})
     trainer.progress_bar_metrics.update({key: numbers[key] for key in bar if key in numbers})
     for logger in trainer.loggers:
-        logger.log_metrics(dict(numbers), step=trainer.global_step)
+        logger.log_metrics(dict(numbers), step=iteration)

@@ -22,6 +22,7 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
     """Keeps trainable parameters out of every graph built inside; gradients still flow through to D's inputs."""
+    parameters = list(parameters)
     for parameter in parameters:
         parameter.requires_grad = False
     try:

@@ -9,6 +9,9 @@ import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from .hooks import DiscriminatorStep
+from .losses import Objective
+
 Terms = dict[str, Tensor]
 """A player's loss by name: weighted values of shape `(..., n)`."""
 
@@ -28,10 +31,10 @@ class Player:
     optimizer: OptimizerCallable
     terms: Callable[[Any], Terms]
     """The player's loss on a step, term by term."""
-    watch: Callable[[Any], dict[str, Tensor]]
-    """Numbers of shape `(...)` that are logged beside the loss."""
     letter: str
     """The prefix of the player's log keys."""
+    watch: Callable[[Any], dict[str, Tensor]] = lambda step: {}
+    """Numbers of shape `(...)` that are logged beside the loss."""
     keeps_time: bool = False
     """Whether this player's optimizer steps are the iterations that `global_step` counts."""
 
@@ -59,3 +62,11 @@ def gradient_norm(parameters: Sequence[nn.Parameter], seeds_axis: tuple[int, ...
     gradients = [p.grad for p in parameters if p.grad is not None]
     squares = [gradient.reshape(*seeds_axis, -1).square().sum(-1) for gradient in gradients]
     return torch.stack(squares).sum(0).sqrt()
+
+
+def accuracy(loss: Objective, step: DiscriminatorStep) -> dict[str, Tensor]:
+    """The share of reals and of fakes that D tells right, or of pairs where only differences count; shape `(...)`."""
+    real, fake = loss.decision(step.real_logits), loss.decision(step.fake_logits)
+    if real is None or fake is None:
+        return {"accuracy_pairs": (step.real_logits > step.fake_logits).float().mean(-1)}
+    return {"accuracy_real": (real > 0).float().mean(-1), "accuracy_fake": (fake < 0).float().mean(-1)}

@@ -35,6 +35,8 @@ def _panels(
 def points(fake: Array, titles: Sequence[str], real: Array | None = None, caption: str = "") -> Figure:
     """Samples of one- or two-dimensional data, a panel per seed.
 
+    The frame is that of the reals, and so stands still through a film; without reals it is that of the fakes.
+
     Args:
         fake: Shape `(S, n, d)`, d = 1 or 2.
         titles: One per seed.
@@ -42,7 +44,7 @@ def points(fake: Array, titles: Sequence[str], real: Array | None = None, captio
         caption: The figure's title.
     """
     figure, panels = _panels(titles)
-    limit = 1.3 * max(np.abs(real).max() if real is not None else 0.0, 0.5)
+    limit = _limit(fake, real)
     for (axes,), samples in zip(panels, fake, strict=True):
         for cloud, color, label in ((real, REAL, "real"), (samples, FAKE, "fake")):
             if cloud is not None:
@@ -179,6 +181,17 @@ def _compressed(field: Array) -> Array:
         return field
     decades = np.log10(np.maximum(length, length.max() * 1e-4) / length.max())  # -4 to 0
     return np.where(length > 0, field / np.maximum(length, np.finfo(field.dtype).tiny) * (1 + 0.225 * decades), 0)
+
+
+def _limit(fake: Array, real: Array | None) -> float:
+    """Half the side of a frame around 0: 1.3 times as far as the reals reach, or the finite fakes if there are none.
+
+    Reals that all lie in one point (the Dirac GAN's) say nothing of the scale; then it is at least 1.5.
+    """
+    cloud = fake[np.isfinite(fake)] if real is None else real
+    reach = 1.3 * float(np.abs(cloud).max(initial=0.0))
+    has_extent = reach > 0 and (real is None or bool((real != real[0]).any()))
+    return reach if has_extent else max(reach, 1.5)
 
 
 def _square(axes: Axes, limit: float) -> None:

@@ -29,7 +29,7 @@ def stack_by_seed(players: Mapping[str, nn.Module], seeds: Sequence[int]) -> dic
     copies: dict[str, list[nn.Module]] = {name: [] for name in players}
     for seed in seeds:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # the CPU's alone: fork_rng brings that one back
             for name, player in players.items():
                 _refuse_dropout(player, name)
                 network = copy.deepcopy(player)
@@ -43,7 +43,7 @@ class SeedStack(nn.Module):
 
     Only the forward pass is batched over seeds (`torch.func.vmap`); gradients are taken outside, of losses summed
     over seeds, so any elementwise optimizer treats each copy as if it were alone. Parameters and buffers keep
-    the names they have in the network.
+    the names they have in the network. A network may write into its buffers, but not put new tensors in their place.
 
     Args:
         copies: Networks that differ in their parameters and buffers alone; the first is turned into the stack.
@@ -52,39 +52,44 @@ class SeedStack(nn.Module):
     def __init__(self, copies: Sequence[nn.Module]) -> None:
         super().__init__()
         self.network = copies[0]
-        self.batched = True
+        self.batched: bool | None = None
+        """Whether the copies run as one; if not, one by one. Found out at the first forward pass."""
         _stack_state(self.network, copies)
-
-    def settle(self, inputs: Tensor) -> Tensor:
-        """Finds out on one batch whether `vmap` can batch this network; if not, seeds run one by one.
-
-        Args:
-            inputs: A batch of shape `(S, B, ...)`. Running statistics are left as they were.
-
-        Returns:
-            What the network makes of it, shape `(S, B, ...)`.
-        """
-        state = copy.deepcopy(self.network.state_dict())
-        try:
-            with torch.no_grad():
-                try:
-                    return self(inputs)
-                except RuntimeError:  # an operation without a batching rule, such as spectral norm's
-                    self.batched = False
-                    return self(inputs)
-        finally:
-            self.network.load_state_dict(state)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Each copy on its own batch: `(S, B, ...)` to `(S, B, ...)`."""
-        state = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        if self.batched:
-            return vmap(self._one)(state, inputs)
-        rows = [{name: value[i] for name, value in state.items()} for i in range(len(inputs))]
-        return torch.stack([self._one(row, batch) for row, batch in zip(rows, inputs, strict=True)])
+        if self.batched is None:
+            self.batched = _vmap_can_batch(self.network, inputs)
+        return (_all_at_once if self.batched else _one_by_one)(self.network, inputs)
 
-    def _one(self, state: dict[str, Tensor], batch: Tensor) -> Tensor:
-        return functional_call(self.network, state, (batch,))
+
+def _all_at_once(network: nn.Module, inputs: Tensor) -> Tensor:
+    return vmap(lambda state, batch: functional_call(network, state, (batch,)))(_state(network), inputs)
+
+
+def _one_by_one(network: nn.Module, inputs: Tensor) -> Tensor:
+    state = _state(network)
+    rows = [{name: value[i] for name, value in state.items()} for i in range(len(inputs))]
+    return torch.stack([functional_call(network, row, (batch,)) for row, batch in zip(rows, inputs, strict=True)])
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def _vmap_can_batch(network: nn.Module, inputs: Tensor) -> bool:
+    """Whether `vmap` has a rule for all that a network does in training (for spectral norm it has none)."""
+    try:
+        with torch.no_grad():
+            _all_at_once(copy.deepcopy(network).train(), inputs)  # a copy: running statistics stay as they are
+    except RuntimeError as error:
+        if "random" in str(error):
+            raise TypeError(
+                f"seeds: a {type(network).__name__} draws random numbers in its forward pass, which cannot be kept "
+                f"apart per seed. Let it draw none, or train without seeds"
+            ) from error
+        return False
+    return True
 
 
 def reinitialise(network: nn.Module, name: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 
@@ -26,8 +27,8 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
 class Draws:
     """Every random number of a game's step: latents, mixing coefficients, noise.
 
-    Objectives, penalties and hooks take their numbers from here and nowhere else. A step is then a function of
-    the parameters and its draws, and two updates can be asked for the same draws.
+    Objectives, penalties and hooks take their numbers from here and nowhere else. A loss is then a function of the
+    parameters and its step, which carries the draws: two evaluations of one step see the same numbers.
 
     Args:
         generators: One generator per entry of the leading seeds axis; `None` for draws without a seeds axis.
@@ -49,6 +50,13 @@ class Draws:
         """Numbers from N(0, 1) on the device and in the dtype of `like`, in its shape or the given one."""
         return self._fill(like.new_empty(like.shape if shape is None else tuple(shape)), "normal_")
 
+    def recording(self) -> "RecordedDraws":
+        """The same streams, for one step: what is drawn there can be drawn again."""
+        return RecordedDraws(self.generators, self.generator)
+
+    def rewind(self) -> None:
+        """Starts over with what has been drawn, where that is kept."""
+
     def _fill(self, values: Tensor, fill: str) -> Tensor:
         if self.generators is None:
             getattr(values, fill)(generator=self.generator)
@@ -68,11 +76,41 @@ class Draws:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on where `state_dict` was taken."""
-        for generator, value in zip(self._all(), state["generators"], strict=True):
+        ours, theirs = self._all(), state["generators"]
+        if len(ours) != len(theirs):
+            raise ValueError(
+                f"the checkpoint holds the random streams of {len(theirs)} seeds, this run has {len(ours)}; "
+                f"resume with the seeds of the checkpoint"
+            )
+        if any(generator.get_state().shape != value.shape for generator, value in zip(ours, theirs, strict=True)):
+            rank_zero_warn("the checkpoint's random streams are of another kind of device: they start anew")
+            return
+        for generator, value in zip(ours, theirs, strict=True):
             generator.set_state(value.cpu())
 
     def _all(self) -> list[torch.Generator]:
         return self.generators if self.generators is not None else [self.generator or torch.default_generator]
+
+
+class RecordedDraws(Draws):
+    """Draws that keep their numbers: after `rewind` the same calls give the same numbers again."""
+
+    def __init__(
+        self, generators: Sequence[torch.Generator] | None = None, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(generators, generator)
+        self._kept: list[Tensor] = []
+        self._position = 0
+
+    def rewind(self) -> None:
+        """Starts over with what has been drawn."""
+        self._position = 0
+
+    def _fill(self, values: Tensor, fill: str) -> Tensor:
+        if self._position == len(self._kept):
+            self._kept.append(super()._fill(values, fill))
+        self._position += 1
+        return self._kept[self._position - 1]
 
 
 def draws_for(seeds: Sequence[int] | None, purpose: str, device: torch.device | str = "cpu") -> Draws:

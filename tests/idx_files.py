@@ -9,10 +9,15 @@ from torch import Tensor
 from datamodules.mnist import FILES
 
 
+def idx_bytes(values: Tensor) -> bytes:
+    """Bytes in the IDX format."""
+    header = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+    return header + values.to(torch.uint8).numpy().tobytes()
+
+
 def write_idx(path: Path, values: Tensor) -> None:
     """Writes bytes in the IDX format."""
-    header = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
-    path.write_bytes(header + values.to(torch.uint8).numpy().tobytes())
+    path.write_bytes(idx_bytes(values))
 
 
 def write_mnist(folder: Path, n_train: int, n_test: int) -> None:

@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from callbacks import ModeCoverage, VectorField, WeightClipping
-from datamodules import RingDataModule, SwissRollDataModule
+from callbacks import ClassCoverage, ModeCoverage, VectorField, WeightClipping
+from datamodules import DigitsDataModule, RingDataModule, SwissRollDataModule
 from lit_gans import GAN
 from lit_gans.losses import NonSaturating, RelativisticPairing
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
@@ -64,7 +64,7 @@ def test_the_cosine_of_a_field_that_turns(degrees, size, without_figures):
     assert notes.of("field/cosine") == {3: pytest.approx(expected, abs=1e-5), 6: pytest.approx(expected, abs=1e-5)}
 
 
-@pytest.mark.parametrize("data", [RingDataModule(32), Batches(torch.zeros(4, 2))], ids=["reals", "no reals"])
+@pytest.mark.parametrize("data", [RingDataModule(batch_size=32), Batches(torch.zeros(4, 2))], ids=["reals", "no reals"])
 @pytest.mark.parametrize("loss", [NonSaturating(), RelativisticPairing()])
 def test_both_fields_point_uphill(loss, data, without_figures):
     if loss.needs_real and isinstance(data, Batches):
@@ -122,10 +122,46 @@ def test_each_seed_s_modes_are_printed(capsys):
     assert "by seed: " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("data", [SwissRollDataModule(16), Batches(torch.zeros(4, 2))], ids=["no modes", "a loader"])
+@pytest.mark.parametrize(
+    "data", [SwissRollDataModule(batch_size=16), Batches(torch.zeros(4, 2))], ids=["no modes", "a loader"]
+)
 def test_data_without_modes_are_refused(data):
     with pytest.raises(ValueError, match="ModeCoverage needs data with known modes"):
         train(ring_gan(), 1, data, [ModeCoverage()])
+
+
+# ----------------------------------------------------------------------------------------------------- class coverage
+
+
+class Printer(nn.Module):
+    """Makes the same images whatever the latents."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images, self.idle = images, nn.Parameter(torch.zeros(()))
+
+    def forward(self, z):
+        return self.images[torch.arange(len(z)) % len(self.images)] + 0 * self.idle
+
+
+def test_only_finite_samples_are_judged(capsys):
+    data = DigitsDataModule()
+    images, labels = data.labelled("train")
+    by_class = torch.stack([images[labels == label][:10] for label in range(10)])
+    probe = ClassCoverage(10, n_samples=100)  # one for all: it teaches its classifier once
+    for spoilt in (0, 2, 10):
+        images = by_class.clone()
+        images[:spoilt, ::2, 0, 3, 3] = float("nan")
+        images[:spoilt, 1::2, 0, 3, 3] = float("inf")
+        gan = GAN(Printer(images.flatten(0, 1)), MLPDiscriminator((1, 8, 8), (4,)), 2)
+        trainer = pl.Trainer(
+            logger=False, callbacks=[probe], enable_progress_bar=False, accelerator="cpu", limit_test_batches=1
+        )
+        trainer.test(gan, datamodule=data, verbose=False)
+        assert trainer.callback_metrics["classes/covered"] == 10 - spoilt
+        confidence = trainer.callback_metrics["classes/confidence"].item()
+        assert math.isnan(confidence) if spoilt == 10 else confidence > 0.9
+        assert f"classes covered: {10 - spoilt} of 10" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------------ clipping

@@ -1,6 +1,8 @@
 """The claims command: runs, measures, judges."""
 
 import csv
+import dataclasses
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,53 @@ def test_cf_2_runs_end_to_end_and_finished_runs_are_not_repeated(tmp_path, monke
     assert (tmp_path / "CF-2.png").stat().st_size > 0
     main(args)
     assert "+ -m lit_gans fit" not in capfd.readouterr().out
+
+
+@pytest.fixture
+def short_claim(tmp_path, monkeypatch):
+    """One run in a folder of its own; what would train notes its command, and fails if it is told to."""
+    (tmp_path / "configs/variants").mkdir(parents=True)
+    (tmp_path / "configs/ring.yaml").write_text("a: 1")
+    (tmp_path / "configs/variants/r1.yaml").write_text("b: 1")
+    claim = dataclasses.replace(claims.CLAIMS["CF-1"], runs={"R1": ("r1",)}, relations={})
+    monkeypatch.setattr(claims, "CLAIMS", {"CF-1": claim})
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        table(tmp_path / "runs/claims/ring-r1/vector_field.csv", "field/cosine", {500: [1, 1]})
+        return subprocess.CompletedProcess(command, "--fail" in command)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+@pytest.mark.parametrize("file", ["configs/ring.yaml", "configs/variants/r1.yaml"])
+def test_a_finished_run_is_repeated_when_a_config_has_changed(file, short_claim):
+    for runs, text in ((1, None), (1, None), (2, "a: 2"), (2, None)):
+        if text is not None:
+            Path(file).write_text(text)
+        claims.main(["CF-1", "--seeds=3,5"])
+        assert len(short_claim) == runs
+
+
+def test_a_failed_run_says_where_its_log_is_and_does_not_count_as_finished(short_claim):
+    for runs in (1, 2):
+        with pytest.raises(SystemExit, match=r"error: the run ring-r1 failed; see runs/claims/ring-r1/log\.txt"):
+            claims.main(["CF-1", "--seeds=3,5", "--fail"])
+        assert len(short_claim) == runs
+
+
+@pytest.mark.parametrize("table_is_there", [False, True])
+def test_a_run_too_short_to_be_judged_is_told(table_is_there, short_claim, monkeypatch):
+    def run(command, **_):
+        if table_is_there:
+            table(Path("runs/claims/ring-r1/vector_field.csv"), "field/cosine", {})
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit, match=r"CF-1 cannot be judged: .*vector_field.csv holds no field/cosine.*--iter"):
+        claims.main(["CF-1", "--seeds=3,5", "--iterations=400"])
 
 
 def test_an_unknown_claim_is_refused_with_the_names_there_are():

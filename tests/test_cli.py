@@ -19,7 +19,7 @@ from tests.idx_files import write_mnist
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 FILES = sorted(CONFIGS.rglob("*.yaml"))
-RING, R1_VARIANT = CONFIGS / "ring.yaml", CONFIGS / "variants" / "r1.yaml"
+RING, DIGITS, R1_VARIANT = CONFIGS / "ring.yaml", CONFIGS / "digits.yaml", CONFIGS / "variants" / "r1.yaml"
 ITERATIONS = 3
 QUICK = {
     "trainer.max_steps": ITERATIONS,
@@ -77,8 +77,10 @@ def refused(capsys):
 
 
 def composed(path):
-    """What a shipped file runs with: a base alone, a variant on the ring."""
-    return [path] if "data" in yaml.safe_load(path.read_text()) else [RING, path]
+    """What a shipped file runs with: a base alone, a variant on the ring, one for images on the digits."""
+    if "data" in yaml.safe_load(path.read_text()):
+        return [path]
+    return [DIGITS if "images" in path.read_text() else RING, path]
 
 
 # ------------------------------------------------------------------------------------------------ every shipped config
@@ -106,6 +108,8 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     assert (folder / "config.yaml").exists()
     assert {"step=2.ckpt", "last.ckpt"} & {file.name for file in (folder / "checkpoints").iterdir()}
     assert torch.load(folder / "checkpoints" / "last.ckpt")["global_step"] == ITERATIONS
+    loaded = GAN.load_from_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert torch.equal(loaded.sample(2, seed=0), done.model.sample(2, seed=0))
     asked = [name for config in configs for name in _callbacks_of(config)]
     ours = [each for each in done.trainer.callbacks if type(each).__name__ in asked]
     assert len(ours) == len(asked)
@@ -236,6 +240,26 @@ def test_a_penalty_from_the_user_s_own_file(run, tmp_path):
     assert gan.penalties["modesty"].weight == 0.5
 
 
+def test_a_resumed_run_keeps_to_the_settings_that_are_given(run):
+    first = run("fit", RING, **QUICK)
+    checkpoint = Path(first.trainer.log_dir, "checkpoints", "last.ckpt")
+    settings = {**QUICK, "trainer.max_steps": 5, "model.penalties.r1.weight": 7, "model.n_critic": 2}
+    again = run("fit", RING, R1_VARIANT, **settings, ckpt_path=checkpoint)
+    assert (again.model.penalties["r1"].weight, again.model.n_critic, again.trainer.global_step) == (7, 2, 5)
+
+
+def test_networks_of_the_user_s_own_without_arguments_train_and_load(run, tmp_path):
+    (tmp_path / "my_networks.py").write_text(
+        "from torch import nn\n\n\n"
+        "class G(nn.Linear):\n    def __init__(self):\n        super().__init__(2, 2)\n\n\n"
+        "class D(nn.Linear):\n    def __init__(self, width: int = 1):\n        super().__init__(2, width)\n"
+    )
+    own = {"model.generator": "my_networks.G", "model.discriminator": "my_networks.D"}
+    done = run("fit", RING, **{**QUICK, **own})
+    loaded = GAN.load_from_checkpoint(Path(done.trainer.log_dir, "checkpoints", "last.ckpt"))
+    assert torch.equal(loaded.sample(3, seed=1), done.model.sample(3, seed=1))
+
+
 # ----------------------------------------------------------------------------------------------------------- mistakes
 
 
@@ -294,11 +318,9 @@ def test_a_negative_weight_in_a_file_is_told(refused, tmp_path):
     assert "R1: weight must be at least 0, got -3.0" in refused("fit", RING, tmp_path / "wrong.yaml")
 
 
-def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path):
-    arguments = ["--config", str(CONFIGS / "mnist.yaml"), "--data.data_dir", str(tmp_path / "nowhere")]
-    with pytest.raises(FileNotFoundError) as told:
-        cli.main(["fit", *arguments, "--trainer.accelerator=cpu"])
-    message = str(told.value)
-    assert str(tmp_path / "nowhere" / "MNIST" / "raw" / "train-images-idx3-ubyte") in message
+def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path, refused):
+    nowhere = tmp_path / "nowhere"
+    message = refused("fit", CONFIGS / "mnist.yaml", **{"data.data_dir": nowhere, "trainer.accelerator": "cpu"})
+    assert str(nowhere / "MNIST" / "raw" / "train-images-idx3-ubyte") in message
     assert "--data.download true" in message
     assert "python -c " in message

@@ -1,8 +1,6 @@
-"""The data sets: their distributions, their files, and a short run of each through a Trainer."""
+"""The data sets: their distributions, and a short run of each through a Trainer."""
 
-import gzip
 import math
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,13 +25,12 @@ from datamodules import (
     StoredSource,
     SwissRollDataModule,
 )
-from datamodules.idx import read_idx
 from lit_gans.streams import stream
+from tests.idx_files import write_mnist
 
 TOYS = [DiracDataModule, RingDataModule, GridDataModule, SwissRollDataModule, GaussianPairDataModule]
 N = 200_000
 FIVE_SIGMA = 5
-Dataset = tuple[dict[str, Tensor], dict[str, Tensor]]  # images and labels of "train" and "t10k"
 
 
 def draws(data: Any, n: int = N) -> Tensor:
@@ -62,6 +59,12 @@ def test_draws_are_a_function_of_the_generator(kind: Any) -> None:
     assert first.shape == (50, *data.sample_shape)
     assert torch.equal(first, again)
     assert torch.equal(first, other) == (kind is DiracDataModule)
+
+
+@pytest.mark.parametrize("kind", TOYS)
+def test_numbers_are_given_by_name(kind: Any) -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        kind(32)  # of a ring this would be the number of modes
 
 
 def test_dirac_is_zero() -> None:
@@ -179,197 +182,6 @@ def test_bad_arguments_are_named(make: Callable[[], Any], message: str) -> None:
         make()
 
 
-# ---- images
-
-
-def test_digits() -> None:
-    data = DigitsDataModule()
-    sets = {split: data.labelled(split) for split in ("train", "test")}
-    assert [len(labels) for _, labels in sets.values()] == [1501, 296]
-    assert data.n_classes == 10
-    for images, labels in sets.values():
-        assert images.shape[1:] == data.sample_shape == (1, 8, 8)
-        assert (images.min(), images.max()) == (-1, 1)
-        assert len(((images + 1) * 8).unique()) == 17
-        assert labels.dtype == torch.int64
-        share = torch.bincount(labels, minlength=10) / len(labels)
-        assert torch.all((share - 0.1).abs() < 0.005)
-    from sklearn.datasets import load_digits
-
-    everything = torch.from_numpy(load_digits().images).flatten(1) / 8 - 1
-    ours = torch.cat([images for images, _ in sets.values()]).flatten(1)
-    assert torch.equal(ours.double().unique(dim=0), everything.unique(dim=0))
-    # Held-out batches are the test split, in order.
-    assert torch.equal(torch.cat([x for x, _ in data.val_dataloader()]), sets["test"][0])
-
-
-def test_max_samples_cuts_the_training_images_only() -> None:
-    data = DigitsDataModule(max_samples=100, batch_size=10)
-    seen = torch.cat([labels for _, labels in data.train_dataloader()])
-    assert torch.equal(seen.bincount(minlength=10), data.labelled("train")[1][:100].bincount(minlength=10))
-    assert len(data.labelled("train")[1]) == 1501
-
-
-def idx_bytes(values: Tensor) -> bytes:
-    return struct.pack(f">4B{values.dim()}I", 0, 0, 8, values.dim(), *values.shape) + bytes(values.flatten().tolist())
-
-
-def write(folder: Path, name: str, content: bytes, zipped: bool) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (f"{name}.gz" if zipped else name)
-    path.write_bytes(gzip.compress(content) if zipped else content)
-    return path
-
-
-@pytest.fixture
-def dataset() -> Dataset:
-    generator = torch.Generator().manual_seed(0)
-    sizes = {"train": 30, "t10k": 20}
-    images = {key: torch.randint(256, (n, 28, 28), generator=generator) for key, n in sizes.items()}
-    return images, {key: torch.arange(n) % 10 for key, n in sizes.items()}
-
-
-def write_dataset(folder: Path, dataset: Dataset, zipped: bool) -> None:
-    images, labels = dataset
-    for key in images:
-        write(folder, f"{key}-images-idx3-ubyte", idx_bytes(images[key]), zipped)
-        write(folder, f"{key}-labels-idx1-ubyte", idx_bytes(labels[key]), zipped)
-
-
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gz"])
-@pytest.mark.parametrize("place", ["", "{name}/raw"], ids=["flat", "torchvision"])
-@pytest.mark.parametrize("kind", [MNISTDataModule, FashionMNISTDataModule])
-def test_idx_files_are_found_and_read(tmp_path: Path, dataset: Dataset, zipped: bool, place: str, kind: Any) -> None:
-    write_dataset(tmp_path / place.format(name=kind.torchvision_name), dataset, zipped)
-    data = kind(data_dir=str(tmp_path), batch_size=10)
-    data.prepare_data()
-    data.setup("fit")
-    for split, key in (("train", "train"), ("test", "t10k")):
-        images, labels = data.labelled(split)
-        assert torch.allclose(images[:, 0], dataset[0][key] / 127.5 - 1, atol=1e-6)
-        assert torch.equal(labels, dataset[1][key])
-    x, _ = next(iter(data.train_dataloader()))
-    assert x.shape == (10, *data.sample_shape)
-    assert x.dtype == torch.float32
-    assert len(data.class_names) == data.n_classes == 10
-
-
-def test_our_reader_agrees_with_torchvisions(tmp_path: Path, dataset: Dataset) -> None:
-    from torchvision.datasets.mnist import read_image_file
-
-    path = write(tmp_path, "train-images-idx3-ubyte", idx_bytes(dataset[0]["train"]), zipped=False)
-    assert torch.equal(read_idx(path, 3), read_image_file(str(path)))
-
-
-def test_a_system_folder_is_searched_last_and_stops_a_download(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_dataset(tmp_path / "system", dataset, zipped=True)
-    monkeypatch.setattr(FashionMNISTDataModule, "system_dirs", (tmp_path / "system",))
-    monkeypatch.setattr("torchvision.datasets.FashionMNIST", _no_download)
-    data = FashionMNISTDataModule(data_dir=str(tmp_path / "none"), download=True)
-    data.prepare_data()
-    data.setup("fit")
-    assert len(data.labelled("train")[1]) == 30
-    assert data.folders()[-1] == tmp_path / "system"
-
-
-def _no_download(*_: Any, **__: Any) -> None:
-    raise RuntimeError("no network")
-
-
-def test_download_fetches_by_torchvision_into_data_dir(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fetch(root: str, download: bool) -> None:
-        assert download
-        write_dataset(tmp_path / "MNIST" / "raw", dataset, zipped=True)
-
-    monkeypatch.setattr("torchvision.datasets.MNIST", fetch)
-    MNISTDataModule(data_dir=str(tmp_path)).prepare_data()  # not asked to
-    assert not (tmp_path / "MNIST").exists()
-    data = MNISTDataModule(data_dir=str(tmp_path), download=True)
-    data.prepare_data()
-    data.setup("fit")
-
-
-def test_a_failed_download_says_what_else_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torchvision.datasets.MNIST", _no_download)
-    with pytest.raises(RuntimeError, match=r"(?s)MNIST cannot be fetched: no network.*--data\.data_dir"):
-        MNISTDataModule(data_dir=str(tmp_path), download=True).prepare_data()
-
-
-def test_missing_files_are_named_with_the_cures(
-    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FashionMNISTDataModule, "system_dirs", (tmp_path / "system",))
-    write(tmp_path, "train-images-idx3-ubyte", idx_bytes(dataset[0]["train"]), zipped=True)
-    with pytest.raises(FileNotFoundError) as caught:
-        FashionMNISTDataModule(data_dir=str(tmp_path)).setup("fit")
-    message = str(caught.value)
-    for folder in (tmp_path / "FashionMNIST" / "raw", tmp_path, tmp_path / "system"):
-        for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-            found = folder == tmp_path and name == "train-images-idx3"
-            assert f"{folder / name}-ubyte ({'found' if found else 'missing'})" in message
-    for cure in (
-        "--data.download true",
-        "apt-get install dataset-fashion-mnist",
-        "python -c",
-        "--data.data_dir",
-    ):
-        assert cure in message
-    with pytest.raises(FileNotFoundError, match="MNIST") as caught:
-        MNISTDataModule(data_dir=str(tmp_path)).setup("test")
-    assert "apt-get" not in str(caught.value)
-
-
-GOOD = idx_bytes(torch.arange(30))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (GOOD[:-1], "it states 30 = 30 bytes of data and holds 29"),
-        (GOOD + b"x", "holds 31"),
-        (GOOD[:7], "holds 7 bytes, fewer than the 8"),
-        (b"", "holds 0 bytes"),
-        (b"<html>" + GOOD, "starts with bytes 3c68746d, not 00000801"),
-        (b"\x00\x00\x0d\x01" + GOOD[4:], "starts with bytes 00000d01"),
-        (b"\x00\x00\x08\x03" + GOOD[4:], "starts with bytes 00000803"),
-    ],
-)
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gz"])
-def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes, message: str, zipped: bool) -> None:
-    path = write(tmp_path, "labels", content, zipped)
-    with pytest.raises(ValueError, match=message) as caught:
-        read_idx(path, 1)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [gzip.compress(GOOD)[:-12], b"no gzip", gzip.compress(GOOD)[:12] + b"\xff" * 30])
-def test_damaged_gzip_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "labels.gz"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="cannot be unzipped") as caught:
-        read_idx(path, 1)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "message"),
-    [
-        ("train-labels-idx1-ubyte", torch.arange(29) % 10, "30 images and .* 29 labels"),
-        ("train-labels-idx1-ubyte", torch.arange(30) % 11, "holds label 10; labels run from 0 to 9"),
-        ("train-images-idx3-ubyte", torch.zeros(30, 14, 56), r"size \(14, 56\), not \(28, 28\)"),
-    ],
-)
-def test_files_must_belong_together(tmp_path: Path, dataset: Dataset, name: str, values: Tensor, message: str) -> None:
-    write_dataset(tmp_path, dataset, zipped=False)
-    write(tmp_path, name, idx_bytes(values.int()), zipped=False)
-    with pytest.raises(ValueError, match=message):
-        MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
-
-
 # ---- through a Trainer, and from the command line
 
 
@@ -410,16 +222,17 @@ def trainer(folder: Path, **options: Any) -> pl.Trainer:
     return pl.Trainer(**(settings | options))
 
 
-def small(kind: Any, folder: Path, dataset: Dataset) -> GANDataModule:
+def small(kind: Any, folder: Path) -> GANDataModule:
     if issubclass(kind, MNISTDataModule):
-        write_dataset(folder, dataset, zipped=True)
-        return kind(data_dir=str(folder), batch_size=2)
+        if not (folder / "files").exists():
+            write_mnist(folder / "files", n_train=30, n_test=20)
+        return kind(data_dir=str(folder / "files"), batch_size=2)
     return kind(batch_size=2)
 
 
 @pytest.mark.parametrize("kind", [*TOYS, DigitsDataModule, MNISTDataModule, FashionMNISTDataModule])
-def test_every_module_runs_through_a_trainer(tmp_path: Path, dataset: Dataset, kind: Any) -> None:
-    data = small(kind, tmp_path, dataset)
+def test_every_module_runs_through_a_trainer(tmp_path: Path, kind: Any) -> None:
+    data = small(kind, tmp_path)
     module = Recorder(n_critic=3, seeds=[1, 2], latent_dim=4)
     run = trainer(tmp_path, max_steps=3, limit_val_batches=2, limit_test_batches=2)
     run.fit(module, datamodule=data)
@@ -433,7 +246,7 @@ def test_every_module_runs_through_a_trainer(tmp_path: Path, dataset: Dataset, k
     latents = torch.cat(module.seen["predict"])
     assert latents.shape == (64, 4)
     assert latents.std() > 0.7
-    alone = data.__class__.train_dataloader(small(kind, tmp_path, dataset))  # without a trainer: one seed, one batch
+    alone = data.__class__.train_dataloader(small(kind, tmp_path))  # without a trainer: one seed, one batch
     x = next(iter(alone))
     assert (x[0] if isinstance(x, tuple) else x).shape == (2, *data.sample_shape)
 
@@ -506,6 +319,9 @@ def test_nan_in_the_data_stops_a_run_before_it_starts(tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["--data=RingDataModule", "--data.n_modes=5"], {"batch_size": 256, "sample_shape": (2,)}),
+        (["--data=GridDataModule", "--data.n_side=3", "--data.spacing=1"], {"std": 0.05, "batch_size": 256}),
+        (["--data=SwissRollDataModule", "--data.noise=0.5"], {"noise": 0.5, "scale": 7.5}),
+        (["--data=DiracDataModule", "--data.n_predict=3"], {"n_predict": 3, "batch_size": 1}),
         (["--data=GaussianPairDataModule", "--data.real_mean=[3, 4]"], {"real_mean": (3.0, 4.0)}),
         (["--data=FashionMNISTDataModule", "--data.download=true"], {"download": True, "data_dir": "data"}),
         (["--data=DigitsDataModule", "--data.max_samples=9"], {"max_samples": 9, "sample_shape": (1, 8, 8)}),

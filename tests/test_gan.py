@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lit_gans import GAN, DiscriminatorHook
 from lit_gans.losses import RelativisticPairing, Wasserstein
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
-from lit_gans.penalties import R1, WGANGP, Penalty
+from lit_gans.penalties import DRAGAN, R1, WGANGP, Penalty
 from lit_gans.schedules import Linear
 from lit_gans.streams import Draws, stream
 from tests.toys import Batches, Notes, Watcher, assert_same, ring_gan, state, train
@@ -294,6 +294,23 @@ def test_a_loss_is_a_function_of_its_step():
     by_hand = (F.softplus(-logits(step.real)) + F.softplus(logits(step.fake)) + 0.5 * slope.square().sum(-1)).mean()
     torch.testing.assert_close(gan.discriminator_loss(step, discriminator=logits), by_hand)
     assert (gan.discriminator_loss(step) - by_hand).abs() > 1e-4
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_a_loss_that_draws_is_a_function_of_its_step_too(seeds):
+    class Keep(Watcher):
+        def discriminator_terms(self, step):
+            self.steps = [*getattr(self, "steps", []), step]
+            return {}
+
+    gan = ring_gan(penalties={"gp": WGANGP(10.0), "noise": DRAGAN(10.0)}, seeds=seeds)
+    train(gan, 2, callbacks=[keep := Keep()])
+    gan.hooks = []
+    first, second = (step.under(gan.logits) for step in keep.steps)
+    losses = [gan.discriminator_loss(step).item() for step in (first, first, second, first)]
+    assert losses[0] == losses[1] == losses[3]
+    assert losses[0] != losses[2]
+    assert not torch.equal(first.draws.uniform((2, 4)), second.draws.uniform((2, 4)))
 
 
 @pytest.mark.parametrize("loss", [Wasserstein(), RelativisticPairing()])

@@ -221,8 +221,10 @@ WIDE_D = nn.Linear(2, 3)
         ((None, WIDE_D), {}, SAMPLES, r"one logit per sample, shape \(8,\) or \(8, 1\), but gave \(8, 3\)"),
         ((None, WIDE_D), {"seeds": [0, 1]}, SAMPLES, r"shape \(2, 4\) or \(2, 4, 1\), but gave \(2, 4, 3\)"),
         ((), {"n_critic": 2}, BROKEN, r"1 NaN or infinite values; clean the data first"),
+        ((nn.Linear(2, 3), None), {"seeds": [0, 1]}, SAMPLES, r"samples of shape \(3,\), the data's are \(2,\)"),
+        ((), {}, SAMPLES.double(), r"data are torch.float64, the generator's parameters torch.float32; cast"),
     ],
-    ids=["indivisible", "indivisible by seeds", "G's shape", "D's logits", "D's logits with seeds", "NaN"],
+    ids=["indivisible", "by seeds", "G's shape", "D's logits", "D's logits by seeds", "NaN", "G's by seeds", "type"],
 )
 def test_what_does_not_fit_is_refused_before_anything_moves(players, settings, data, message):
     g, d = players or (None, None)
@@ -255,3 +257,24 @@ def test_a_hook_cannot_replace_a_term():
 
     with pytest.raises(ValueError, match="cannot be named r1"):
         train(ring_gan(penalties={"r1": R1(1.0)}), 1, callbacks=[Greedy()])
+
+
+def test_batch_norm_under_a_gradient_penalty_is_warned_of():
+    with pytest.warns(UserWarning, match="gp: the discriminator has batch normalisation.*batch_norm to false"):
+        ring_gan(batch_norm=True, penalties={"gp": WGANGP(1.0)})
+
+
+def test_validation_is_logged_at_the_iteration_it_was_made():
+    notes = Notes()
+    train(ring_gan(), 8, logger=notes, val_check_interval=4, limit_val_batches=1, log_every_n_steps=2)
+    assert [step for step, numbers in notes.rows if "val/d/adversarial" in numbers] == [4, 8]
+
+
+def test_iteration_outside_of_fit_is_the_checkpoint_s(tmp_path):
+    trainer = train(ring_gan(), 6)
+    trainer.save_checkpoint(path := tmp_path / "six.ckpt")
+    again = ring_gan()
+    pl.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, limit_test_batches=1).test(
+        again, datamodule=RingDataModule(batch_size=8), ckpt_path=path, verbose=False
+    )
+    assert again.iteration == 6

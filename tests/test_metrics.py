@@ -7,6 +7,7 @@ import torch
 
 from lit_gans.losses import Minimax, NonSaturating, RelativisticPairing, Wasserstein
 from lit_gans.metrics import (
+    class_coverage,
     discriminator_gradient,
     field_cosine,
     generator_field,
@@ -160,3 +161,14 @@ def test_float32_is_precise_far_from_the_origin():
 def test_samples_that_cannot_be_compared_are_refused(shape):
     with pytest.raises(ValueError, match=r"samples must have shape \(\.\.\., n, 2\)"):
         mode_coverage(torch.zeros(shape), CENTERS, 0.1)
+
+
+def test_a_sample_that_was_not_judged_is_of_no_class_and_out_of_the_confidence():
+    nan = float("nan")
+    seeds = [[[0.9, 0.1], [0.3, 0.7]], [[0.9, 0.1], [nan, nan]], [[nan, nan], [nan, nan]]]
+    found = class_coverage(torch.tensor(seeds))
+    assert found.classes.tolist() == [2, 1, 0]
+    assert found.confidence.tolist() == pytest.approx([0.8, 0.9, nan], nan_ok=True)
+    mostly_unjudged = torch.full((200, 2), nan)
+    mostly_unjudged[0] = torch.tensor([1.0, 0.0])
+    assert class_coverage(mostly_unjudged).classes == 0  # the share is of all samples

@@ -65,6 +65,26 @@ def test_points_lie_where_they_are(dimensions):
     assert len(plotting.points(fake, ["a", "b"]).axes[0].collections) == 1
 
 
+@pytest.mark.parametrize(
+    ("real", "fake", "limit"),
+    [
+        ([[4.0, -2.0], [0.0, 1.0]], [[9.0, 9.0]], 5.2),  # the frame of the reals, wherever the fakes are
+        ([[0.01, 0.0], [0.0, 0.0]], [[9.0, 9.0]], 0.013),
+        ([[0.0], [0.0]], [[1.0]], 1.5),  # the Dirac GAN: one point has no scale
+        ([[0.0]], [[70.0]], 1.5),
+        ([[3.0]], [[1.0]], 3.9),
+        (None, [[-10.0, 1.0]], 13.0),
+        (None, [[0.1, 0.0]], 0.13),
+        (None, [[2.0, np.nan], [np.inf, 1.0]], 2.6),
+        (None, [[np.nan, np.nan]], 1.5),
+        (None, [[0.0, 0.0]], 1.5),
+    ],
+)
+def test_the_frame_is_that_of_the_reals_or_else_of_the_fakes(real, fake, limit):
+    figure = plotting.points(np.array([fake]), [""], None if real is None else np.array(real))
+    assert figure.axes[0].get_xlim() == figure.axes[0].get_ylim() == pytest.approx((-limit, limit))
+
+
 def test_many_panels_fill_rows_and_spare_ones_are_blank():
     figure = plotting.points(np.zeros((7, 3, 2)), [f"seed {i}" for i in range(7)])
     assert len(figure.axes) == 10

@@ -10,7 +10,7 @@ from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
-from callbacks import LossCurves, ModeCoverage, Observation, Probe, SampleGrid, SampleWriter, VectorField
+from callbacks import ClassCoverage, LossCurves, ModeCoverage, Observation, Probe, SampleGrid, SampleWriter, VectorField
 from callbacks.probe import append_row, held_out_reals
 from callbacks.sample_grid import sample_figure
 from datamodules import RingDataModule
@@ -23,8 +23,8 @@ from tests.toys import Batches, Notes, assert_same, ring_gan, state, train
 class Thermometer(Probe):
     """Notes the iterations at which it looks; a number and a small figure."""
 
-    def __init__(self, every_n_iterations):
-        super().__init__(every_n_iterations)
+    def __init__(self, every_n_iterations, name=None):
+        super().__init__(every_n_iterations, name)
         self.looked = []
 
     def observe(self, trainer, gan):
@@ -96,6 +96,67 @@ def test_a_cadence_below_one_is_refused(probe):
         probe(0)
 
 
+@pytest.mark.parametrize("probe", [Thermometer, SampleGrid, VectorField, ModeCoverage, ClassCoverage, LossCurves])
+def test_a_given_name_is_that_of_files_state_and_keys(probe):
+    plain, named = probe(1), probe(1, name="wide")
+    assert named.name == "wide"
+    assert plain.name != "wide"
+    assert plain.state_key == probe.__qualname__
+    assert named.state_key != plain.state_key
+    assert probe.__qualname__ in named.state_key
+    assert (plain.key("field/cosine"), named.key("field/cosine"), named.key("heat")) == (
+        ("field/cosine", "wide/cosine", "wide/heat")
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", " "])
+def test_a_name_is_one_of_a_file(name):
+    with pytest.raises(ValueError, match="SampleGrid: name is what files are called"):
+        SampleGrid(name=name)
+
+
+def test_two_probes_of_one_kind_keep_apart(tmp_path, unwritten, capsys):
+    def probes():
+        return [VectorField(2), VectorField(2, extent=5.0, name="wide"), LossCurves(4), LossCurves(4, name="curves"),
+                ModeCoverage(2, 20), ModeCoverage(2, 30, name="more")]  # fmt: skip
+
+    notes = Notes()
+    trainer = train(
+        ring_gan(), 4, callbacks=probes(), logger=[CSVLogger(tmp_path, "", "run"), notes], log_every_n_steps=1
+    )
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    folder = tmp_path / "run"
+    for name in ("vector_field", "wide", "loss_curves", "curves"):
+        assert (folder / name / "00000004.png").is_file()
+    for key in ("field/cosine", "wide/cosine", "modes/covered", "more/covered"):
+        assert 4 in notes.of(key)
+    assert table(folder / "wide.csv")[-1]["wide/cosine"] == str(notes.of("wide/cosine")[4])
+    assert capsys.readouterr().out.count("modes covered: ") == 2
+    fresh = probes()
+    train(ring_gan(), 5, callbacks=fresh, ckpt_path=tmp_path / "last.ckpt", default_root_dir=tmp_path / "resumed")
+    assert not torch.equal(fresh[0]._before, fresh[1]._before)  # the field of each, on a grid of its own
+
+
+@pytest.mark.parametrize(("one", "other"), [({}, {}), ({"name": "a"}, {"name": "a"}), ({}, {"name": "sample_grid"})])
+def test_two_probes_of_one_name_are_refused(one, other):
+    with pytest.raises(ValueError, match=r"SampleGrid and SampleGrid are both called '(a|sample_grid)'.*`name`"):
+        train(ring_gan(), 1, callbacks=[SampleGrid(**one), SampleGrid(**other)])
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_look_at_a_checkpoint_is_of_its_iteration(command, tmp_path):
+    train(ring_gan(), 3).save_checkpoint(tmp_path / "three.ckpt")
+    notes = Notes()
+    trainer = pl.Trainer(
+        logger=[CSVLogger(tmp_path, "", "run"), notes], callbacks=[ModeCoverage(10, 20)], accelerator="cpu",
+        enable_progress_bar=False, limit_val_batches=1, limit_test_batches=1,
+    )  # fmt: skip
+    data = RingDataModule(batch_size=8)
+    getattr(trainer, command)(ring_gan(), datamodule=data, ckpt_path=tmp_path / "three.ckpt", weights_only=False)
+    assert [row["iteration"] for row in table(tmp_path / "run/mode_coverage.csv")] == ["3"]
+    assert list(notes.of("modes/covered")) == [3]
+
+
 def test_a_table_may_gain_columns(tmp_path):
     path = tmp_path / "table.csv"
     for row in ({"iteration": 0, "a": 1}, {"iteration": 1, "b": 2}, {"iteration": 2, "b": 3, "a": 4}):
@@ -164,10 +225,11 @@ def test_what_cannot_be_drawn_is_refused(shape):
 
 def test_samples_are_of_the_same_latents_throughout():
     def picture():
-        figure = SampleGrid(1, 20).observe(pl.Trainer(logger=False), gan).figure
+        figure = SampleGrid(1, 20).observe(gan.trainer, gan).figure
         return torch.tensor(figure.axes[0].collections[0].get_offsets())
 
     gan = ring_gan()
+    gan.trainer = pl.Trainer(logger=False)
     assert torch.equal(picture(), picture())
     with pytest.raises(ValueError, match="n_samples must be at least 1"):
         SampleGrid(n_samples=0)
@@ -185,6 +247,34 @@ def test_predict_leaves_samples_and_a_picture(seeds, tmp_path, capsys):
     with Image.open(tmp_path / "samples.png") as picture:
         picture.verify()
     assert str(tmp_path / "samples.png") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("shape", "drawn"), [((2,), True), ((1, 8, 8), False)])
+def test_predict_draws_points_beside_held_out_reals(shape, drawn, tmp_path, monkeypatch):
+    class LoadsByStage(pl.LightningDataModule):
+        def setup(self, stage):
+            if stage == "validate":
+                self.reals = Batches(torch.arange(8.0).reshape(4, 2))
+
+        def val_dataloader(self):
+            return self.reals
+
+        def predict_dataloader(self):
+            return Batches(torch.randn(5, 2))
+
+    seen = []
+
+    def keep(fake, titles, real, caption):
+        seen.append((real, caption))
+        return Figure()
+
+    monkeypatch.setattr("callbacks.sample_writer.sample_figure", keep)
+    gan = GAN(MLPGenerator(2, shape, (4,)), MLPDiscriminator(shape, (4,)), 2)
+    trainer = pl.Trainer(logger=False, callbacks=[SampleWriter(3)], enable_progress_bar=False, accelerator="cpu")
+    trainer.predict(gan, datamodule=LoadsByStage())
+    ((real, caption),) = seen
+    assert (real.tolist() if drawn else real) == ([[0, 1], [2, 3], [4, 5]] if drawn else None)
+    assert caption == "samples at iteration 0"
 
 
 def test_curves_know_the_whole_of_a_resumed_run(tmp_path, unwritten):

@@ -8,7 +8,7 @@ from lit_gans import GAN
 from lit_gans.networks import DCGANDiscriminator, DCGANGenerator, MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import DRAGAN, R1, WGANGP
 from lit_gans.seeds import reinitialise, stack_by_seed
-from tests.toys import OPTIMIZERS, Batches, ring_gan, state, train
+from tests.toys import OPTIMIZERS, Batches, assert_same, ring_gan, state, train
 
 
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
@@ -52,9 +52,9 @@ def test_spectral_norm_runs_seed_by_seed_and_equals_single_runs():
             seeds=seeds,
             penalties={"r1": R1(1.0)},
         )
+        train(gan, 20, precision="64-true")
         assert gan.generator.batched
         assert not gan.discriminator.batched
-        train(gan, 20, precision="64-true")
         return state(gan)
 
     together = run([5, 9])
@@ -148,6 +148,25 @@ def test_tied_parameters_stay_tied():
     for i in range(2):
         w, b0, b1 = stack.network[0].weight[i], stack.network[0].bias[i], stack.network[1].bias[i]
         torch.testing.assert_close(stack(x)[i], (x[i] @ w.T + b0) @ w.T + b1)
+
+
+class Noisy(nn.Module):
+    samplewise = True
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.layer(nn.functional.dropout(x, 0.5))
+
+
+def test_random_numbers_in_a_forward_pass_are_refused_by_name():
+    gan = GAN(MLPGenerator(2, (2,)), Noisy(), 2, seeds=[0, 1])
+    before = state(gan)
+    with pytest.raises(TypeError, match="Noisy draws random numbers"):
+        train(gan, 1)
+    assert_same(before, state(gan))
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])

@@ -56,7 +56,7 @@ class ClassCoverage(NamedTuple):
     classes: Tensor
     """How many classes G makes, from 0 to C."""
     confidence: Tensor
-    """The classifier's mean probability of the class it chooses; 1/C says that it cannot tell."""
+    """The classifier's mean probability of the class it chooses; 1/C: it cannot tell; NaN: it judged none."""
 
 
 def class_coverage(probabilities: Tensor, least_share: float = 0.01) -> ClassCoverage:
@@ -67,7 +67,8 @@ def class_coverage(probabilities: Tensor, least_share: float = 0.01) -> ClassCov
     quality beside a picture, not instead of one.
 
     Args:
-        probabilities: The classifier's, shape `(..., n, C)`.
+        probabilities: The classifier's, shape `(..., n, C)`. A sample that it could not judge, with NaN for its
+            probabilities, belongs to no class and is left out of the confidence.
         least_share: Of the samples, from 0 to 1.
 
     Raises:
@@ -78,4 +79,4 @@ def class_coverage(probabilities: Tensor, least_share: float = 0.01) -> ClassCov
     confidence, chosen = probabilities.max(-1)
     sure = torch.nn.functional.one_hot(chosen, probabilities.shape[-1]) * (confidence > 0.5).unsqueeze(-1)
     share = sure.to(probabilities.dtype).mean(-2)
-    return ClassCoverage((share >= least_share).sum(-1), confidence.mean(-1))
+    return ClassCoverage((share >= least_share).sum(-1), confidence.nanmean(-1))
