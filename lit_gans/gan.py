@@ -101,6 +101,7 @@ class GAN(pl.LightningModule):
         self.discriminator_updates = 0
         self._restored_draws: dict[str, Any] | None = None
         self._restored_iteration = 0
+        self._optimizers: dict[str, LightningOptimizer] = {}
         self._latest: dict[str, Tensor] = {}
         self._log_is_due = False
         self._checked = False
@@ -183,9 +184,10 @@ class GAN(pl.LightningModule):
 
     def descend(self, name: str, step: Step) -> None:
         """One optimizer step of a player on the sum of its terms."""
-        player, optimizer = self.players[name], self._optimizer(name)
+        player, optimizer = self.players[name], self._optimizers[name]
         losses = means(player.terms(step))
-        optimizer.zero_grad()
+        for parameter in player.parameters:  # as zero_grad does, whose bookkeeping is felt beside a small network
+            parameter.grad = None
         self.manual_backward(total(losses))
         self._latest.update({f"{player.letter}/{term}": value.detach() for term, value in losses.items()})
         if self._log_is_due:
@@ -257,12 +259,14 @@ class GAN(pl.LightningModule):
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
 
     def on_train_start(self) -> None:
-        """Opens one random stream per seed on this device, or goes on with the streams of a checkpoint."""
+        """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
         self.draws = self._draws_for("game")
         if self._restored_draws is not None:
             self.draws.load_state_dict(self._restored_draws)
             self._restored_draws = None
         self.discriminator_updates = self.global_step * self.n_critic
+        optimizers: Any = self.optimizers()
+        self._optimizers = dict(zip(self.players, optimizers, strict=True))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the state of the random streams, which Lightning leaves out."""
@@ -338,11 +342,6 @@ class GAN(pl.LightningModule):
         for hook in self.hooks:
             samples = hook.perturb(samples)
         return samples
-
-    def _optimizer(self, name: str) -> LightningOptimizer:
-        optimizers = self.optimizers()
-        assert isinstance(optimizers, list)
-        return optimizers[list(self.players).index(name)]
 
 
 def _nothing() -> None:
