@@ -182,5 +182,5 @@ def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:
     for relation, holds in claim.relations.items():
         print(f"{'holds' if holds(numbers) else 'DOES NOT HOLD'}: {relation}")
     path = folder / f"{key}.png"
-    plotting.comparison(numbers, claim.measure, f"{key}: {claim.source}").savefig(path, dpi=120)
+    plotting.comparison(numbers, claim.measure, key).savefig(path, dpi=120)
     print(f"picture: {path}")

@@ -138,6 +138,7 @@ def curves(iterations: Array, series: Mapping[str, Array], caption: str = "") ->
             axes.plot(iterations[measured], values[measured], color=REAL, alpha=0.3, linewidth=0.7)
         axes.plot(iterations[measured], np.nanmean(values[measured], axis=1), color=REAL, linewidth=1.2)
         axes.set_xlabel("iteration", fontsize=8)
+        axes.locator_params(axis="x", nbins=5)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.2)
     figure.suptitle(caption, fontsize=10)
@@ -155,7 +156,8 @@ def comparison(numbers: Mapping[str, Array], measure: str, caption: str = "") ->
     figure = Figure(figsize=(7, 0.9 + 0.4 * len(numbers)), layout="constrained")
     axes = figure.subplots()
     for row, values in enumerate(numbers.values()):
-        axes.plot(values, np.full(len(values), row), "o", color=REAL, alpha=0.6, markersize=5)
+        spread = np.linspace(-0.15, 0.15, len(values))  # dots of equal numbers stand beside each other
+        axes.plot(values, row + spread, "o", color=REAL, alpha=0.6, markersize=5)
         axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=FAKE, linewidth=2)
     axes.set_yticks(range(len(numbers)), list(numbers), fontsize=9)
     axes.invert_yaxis()
