@@ -300,7 +300,8 @@ class GAN(pl.LightningModule):
         numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
         numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
         # "step" is the loggers' axis; Lightning's own lags one behind `global_step`.
-        self.log_dict({**by_seed(numbers, self.seeds), "step": float(self.iteration)}, batch_size=len(samples))
+        numbers_and_axis = {**by_seed(numbers, self.seeds), "step": float(self.iteration)}
+        self.log_dict(numbers_and_axis, batch_size=len(samples), sync_dist=True)
 
     # ------------------------------------------------------------------------------------------------- details
 
