@@ -36,7 +36,10 @@ class GANArgumentParser(LightningArgumentParser):
 
     def print_usage(self, file: Any = None) -> None:
         """One line; Lightning's is pages long and buries the message."""
-        print("usage: lit-gans fit|validate|test|predict --config FILE [--config FILE …] [--KEY VALUE …]", file=file)
+        print(
+            "usage: lit-gans fit|validate|test|predict|claims --config FILE [--config FILE …] [--KEY VALUE …]",
+            file=file,
+        )
 
 
 class GANCLI(LightningCLI):
@@ -62,7 +65,7 @@ class GANCLI(LightningCLI):
         # At every step a bar costs more than the game of a small network, and so do checkpoints of short epochs.
         parser.set_defaults({"progress_bar.refresh_rate": 50})
         parser.set_defaults({"checkpoint.every_n_train_steps": 1000, "checkpoint.save_last": True})
-        parser.set_defaults({"checkpoint.filename": "{step}"})
+        parser.set_defaults({"checkpoint.filename": "{step}", "checkpoint.save_on_exception": True})
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the settings to the configs: Lightning would put the checkpoint's over those that are given."""
@@ -123,6 +126,7 @@ def main(args: list[str] | None = None) -> None:
         seed_everything_default=0,
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
+        parser_kwargs={"description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare."},
         args=args,
     )
 
@@ -155,6 +159,10 @@ def _hint(message: str) -> str:
     """For a class that cannot be found: the names that are valid where it stands."""
     unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute .*Got value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
+    if absent := re.search(r"NestedArg\(key='(\w+)\.", message):
+        return (
+            f"\n\n  This config has no penalty {absent[1]}; add it first, for example --model.penalties.{absent[1]}=R1."
+        )
     if unknown is None or key is None:
         return ""
     name = unknown[1] or unknown[2]

@@ -176,16 +176,17 @@ class GAN(pl.LightningModule):
         self, step: DiscriminatorStep, discriminator: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """D's scalar loss on a step, as this D or another one sees it."""
-        return total(means(self.discriminator_terms(step if discriminator is None else step.under(discriminator))))
+        step = step if discriminator is None else step.under(discriminator)
+        return total(means(self.discriminator_terms(step), len(self._seeds_axis) + 1))
 
     def generator_loss(self, step: GeneratorStep) -> Tensor:
         """G's scalar loss on a step."""
-        return total(means(self.generator_terms(step)))
+        return total(means(self.generator_terms(step), len(self._seeds_axis) + 1))
 
     def descend(self, name: str, step: Step) -> None:
         """One optimizer step of a player on the sum of its terms."""
         player, optimizer = self.players[name], self._optimizers[name]
-        losses = means(player.terms(step))
+        losses = means(player.terms(step), len(self._seeds_axis) + 1)
         for parameter in player.parameters:  # as zero_grad does, whose bookkeeping is felt beside a small network
             parameter.grad = None
         self.manual_backward(total(losses))
@@ -197,7 +198,7 @@ class GAN(pl.LightningModule):
         if player.keeps_time:
             optimizer.step()
         else:
-            self.trainer.strategy.optimizer_step(optimizer.optimizer, _nothing)
+            self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
 
     def discriminator_updated(self) -> None:
         """Counts a D update and tells the hooks."""
@@ -299,17 +300,20 @@ class GAN(pl.LightningModule):
         numbers = {f"{stage}/d/{name}": value for name, value in accuracy(self.loss, step).items()}
         numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
         numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
-        # "step" is the loggers' axis; Lightning's own lags one behind `global_step`.
-        numbers_and_axis = {**by_seed(numbers, self.seeds), "step": float(self.iteration)}
-        self.log_dict(numbers_and_axis, batch_size=len(samples), sync_dist=True)
+        # During fit the loggers get them from on_validation_end, at the iteration; Lightning's own axis lags by one.
+        alone = self.trainer.state.fn != "fit"
+        self.log_dict(by_seed(numbers, self.seeds), batch_size=len(samples), logger=alone, sync_dist=True)
+
+    def on_validation_end(self) -> None:
+        """Sends what was measured on held-out data to the loggers."""
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            numbers = {name: value.item() for name, value in self.trainer.callback_metrics.items() if "val/" in name}
+            publish(self.trainer, numbers, self.iteration)
 
     # ------------------------------------------------------------------------------------------------- details
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """As in `nn.Module`, but for a name that Lightning writes forty times per iteration.
-
-        `nn.Module` looks at every value for parameters and buffers, which at that rate costs a small network 5 %.
-        """
+        """As in `nn.Module`, whose search for parameters a name that Lightning writes forty times a step must skip."""
         if name == "_current_fx_name":
             self.__dict__[name] = value
         else:
@@ -343,7 +347,3 @@ class GAN(pl.LightningModule):
         for hook in self.hooks:
             samples = hook.perturb(samples)
         return samples
-
-
-def _nothing() -> None:
-    """The closure of an optimizer step whose backward pass has been taken."""

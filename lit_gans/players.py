@@ -44,8 +44,18 @@ class Player:
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
 
-def means(terms: Terms) -> Terms:
-    """Each term's mean over its samples: `(..., n)` to `(...)`."""
+def means(terms: Terms, batch_axes: int) -> Terms:
+    """Each term's mean over its samples: `(..., n)` to `(...)`.
+
+    Raises:
+        ValueError: If a term does not have `batch_axes` axes: it has been reduced already.
+    """
+    for name, values in terms.items():
+        if values.ndim != batch_axes:
+            raise ValueError(
+                f"the loss term {name} must be one value per sample, of {batch_axes} axes (seeds, samples), but has "
+                f"shape {tuple(values.shape)}; return it before any mean, or with a last axis of length 1"
+            )
     return {name: values.mean(-1) for name, values in terms.items()}
 
 

@@ -324,3 +324,27 @@ def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path, refused):
     assert str(nowhere / "MNIST" / "raw" / "train-images-idx3-ubyte") in message
     assert "--data.download true" in message
     assert "python -c " in message
+
+
+def test_a_checkpoint_is_named_after_its_iteration_also_after_validations(run):
+    often = {**QUICK, "trainer.max_steps": 7, "trainer.val_check_interval": 2, "checkpoint.every_n_train_steps": 3}
+    done = run("fit", RING, **often, **{"checkpoint.save_top_k": -1})
+    saved = {file.name: torch.load(file)["global_step"] for file in Path(done.trainer.log_dir, "checkpoints").iterdir()}
+    assert saved == {"step=3.ckpt": 3, "step=6.ckpt": 6, "last.ckpt": 7}
+
+
+def test_an_interrupted_run_keeps_what_it_has(run, monkeypatch):
+    def stop(self, trainer, *_):
+        if trainer.global_step == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(WeightClipping, "on_train_batch_end", stop)
+    clipping = CONFIGS / "variants" / "wgan_clipping.yaml"
+    with pytest.raises(SystemExit):
+        run("fit", RING, clipping, **{**QUICK, "trainer.max_steps": 9, "checkpoint.every_n_train_steps": 1000})
+    assert torch.load(next(Path("runs").rglob("last.ckpt")))["global_step"] == 5
+
+
+def test_a_key_of_a_penalty_that_is_not_there_is_told_so(refused):
+    message = refused("fit", RING, **{"model.penalties.r1.weight": 1})
+    assert "This config has no penalty r1; add it first" in message

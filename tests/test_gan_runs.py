@@ -278,3 +278,13 @@ def test_iteration_outside_of_fit_is_the_checkpoint_s(tmp_path):
         again, datamodule=RingDataModule(batch_size=8), ckpt_path=path, verbose=False
     )
     assert again.iteration == 6
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_a_penalty_that_is_reduced_already_is_refused_by_name(seeds):
+    class Reduced(R1):
+        def forward(self, step):
+            return super().forward(step).mean()
+
+    with pytest.raises(ValueError, match=r"loss term drift must be one value per sample.*shape \(\)"):
+        train(ring_gan(penalties={"drift": Reduced(1.0)}, seeds=seeds), 1)
