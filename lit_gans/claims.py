@@ -145,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
     parser.add_argument("--processes", type=int, default=1, help="how many runs at a time")
     parser.epilog = (
-        "Further arguments go to every `lit-gans fit`. Runs that the folder holds with the same configs and arguments are "
-        "not repeated; others are replaced."
+        "Further arguments go to every `lit-gans fit`. Runs that the folder holds with the same configs and "
+        "arguments are not repeated; others are replaced."
     )
     return parser
 
