@@ -1,5 +1,6 @@
 """LossCurves: losses, gradient norms and accuracies over the run."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class LossCurves(Probe):
         names = sorted({name for _, numbers in self.history for name in numbers})
         series = {name: np.array([numbers.get(name, unknown) for _, numbers in self.history]) for name in names}
         iterations = np.array([iteration for iteration, _ in self.history])
-        return Observation(figure=plotting.curves(iterations, series, "losses, gradient norms and D's accuracy"))
+        caption = "losses, gradient norms and D's accuracy"
+        return Observation(picture=partial(plotting.curves, iterations, series, caption))
 
     def state_dict(self) -> dict[str, Any]:
         """The history, so that a resumed run draws the whole of it."""

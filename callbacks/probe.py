@@ -2,18 +2,22 @@
 
 import csv
 import re
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
-import torch
-from matplotlib.figure import Figure
-from pytorch_lightning.utilities.model_helpers import is_overridden
+from PIL import Image
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_gans import GAN, plotting
+from lit_gans import GAN
 from lit_gans.logbook import by_seed, publish
+
+from . import pictures
+from .pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,19 @@ class Observation:
 
     numbers: dict[str, Tensor] = field(default_factory=dict)
     """By log key, each of shape `()`, or `(S,)` with seeds."""
-    figure: Figure | None = None
+    picture: Picture | None = None
+    """Draws the figure, in a process of its own: `partial(plotting.points, array, …)`."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Words that stand beside the numbers in the run's table, such as which output of D was probed."""
 
 
 class Probe(pl.Callback):
-    """Looks at the game every n iterations, and at its first and last.
+    """Looks at the game every n iterations, and at its first and last; and during `validate`, at what it validates.
 
     A subclass gives `observe`. Whatever the logger, its figures land as `<run folder>/<name>/<iteration>.png`, their
     film as `<run folder>/<name>.gif`, and its numbers as rows of `<run folder>/<name>.csv`. Loggers that take numbers
-    and pictures get them too, and `ModelCheckpoint` can monitor the numbers.
+    and pictures get them too, and `ModelCheckpoint` can monitor the numbers. Figures are drawn beside the game; the
+    run waits for them at its end.
 
     Args:
         every_n_iterations: How often to look; an iteration is one G update.
@@ -54,6 +62,7 @@ class Probe(pl.Callback):
         self._given_name = name
         self.frames: list[Path] = []
         self._last_look = -1
+        self._drawing: list[tuple[Path, int, Future[Any]]] = []
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """Numbers and a figure of the game as it stands. Must not change it."""
@@ -97,11 +106,25 @@ class Probe(pl.Callback):
             self._look(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks once more, and joins the figures of the run into a film."""
+        """Looks once more, and finishes."""
         if self._last_look != trainer.global_step:
             self._look(trainer, pl_module)
+        self.finish(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks, if `validate` was asked for by itself."""
+        if trainer.state.fn != "fit":
+            self._look(trainer, pl_module)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Waits for the figures that are still being drawn."""
+        self._deliver(trainer, wait=True)
+
+    def finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the last look: joins the figures into a film, if there are two."""
         if len(self.frames) > 1:
-            plotting.film(self.frames, run_folder(trainer) / f"{self.name}.gif")
+            path = run_folder(trainer) / f"{self.name}.gif"
+            self._drawing.append((path, self._last_look, pictures.join(self.frames, path)))
 
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GAN)
@@ -116,14 +139,22 @@ class Probe(pl.Callback):
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if numbers:
-            append_row(run_folder(trainer) / f"{self.name}.csv", {"iteration": iteration, **numbers})
-        if seen.figure is not None:
+            append_row(run_folder(trainer) / f"{self.name}.csv", {"iteration": iteration, **seen.notes, **numbers})
+        if seen.picture is not None:
             path = run_folder(trainer) / self.name / f"{iteration:08d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            seen.figure.savefig(path, dpi=100)
-            self.frames.append(path)
-            for logger in trainer.loggers:
-                _send_picture(logger, self.name, path, seen.figure, iteration)
+            self.frames = [*(frame for frame in self.frames if frame != path), path]
+            self._drawing.append((path, iteration, pictures.draw(seen.picture, path)))
+        self._deliver(trainer)
+
+    def _deliver(self, trainer: pl.Trainer, wait: bool = False) -> None:
+        """Sends the figures that are ready to the loggers that take pictures."""
+        while self._drawing and (wait or self._drawing[0][2].done()):
+            path, iteration, drawn = self._drawing.pop(0)
+            if error := drawn.exception():
+                rank_zero_warn(f"{type(self).__name__} could not draw {path}: {error}")
+            elif path.suffix == ".png":
+                for logger in trainer.loggers:
+                    _send_picture(logger, self.name, path, iteration)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -140,17 +171,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
     return folder
 
 
-def panel_titles(gan: GAN) -> list[str]:
-    """One title per panel of a figure: the seeds, or nothing for a game without seeds."""
-    return [""] if gan.seeds is None else [f"seed {seed}" for seed in gan.seeds]
-
-
-def with_seeds_axis(gan: GAN, values: Tensor) -> Tensor:
-    """Values of a game with a leading seeds axis, which is of length 1 where the game has none."""
-    return values.unsqueeze(0) if gan.seeds is None else values
-
-
-def append_row(path: Path, row: dict[str, float]) -> None:
+def append_row(path: Path, row: dict[str, Any]) -> None:
     """Adds a row to a table; a column that is new stays empty in the rows before."""
     known: list[str] = []
     earlier: list[dict[str, str]] = []
@@ -168,24 +189,8 @@ def append_row(path: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-def held_out_reals(trainer: pl.Trainer, n: int) -> Tensor | None:
-    """The first `n` held-out real samples of the trainer's DataModule, on the CPU; None if it has no such loader."""
-    datamodule = getattr(trainer, "datamodule", None)
-    if datamodule is None or not is_overridden("val_dataloader", datamodule):
-        return None
-    if trainer.predicting:
-        datamodule.setup("validate")  # Lightning has prepared it for `predict` alone
-    samples: list[Tensor] = []
-    with torch.random.fork_rng(devices=[]):  # torch's own loaders draw from the global state
-        for batch in datamodule.val_dataloader():
-            samples.append(batch[0] if isinstance(batch, list | tuple) else batch)
-            if sum(map(len, samples)) >= n:
-                break
-    return torch.cat(samples)[:n] if samples else None
-
-
-def _send_picture(logger: Any, key: str, path: Path, figure: Figure, iteration: int) -> None:
+def _send_picture(logger: Any, key: str, path: Path, iteration: int) -> None:
     if hasattr(logger, "log_image"):  # Weights & Biases and its kin
         logger.log_image(key, [str(path)], step=iteration)
-    elif hasattr(getattr(logger, "experiment", None), "add_figure"):  # TensorBoard
-        logger.experiment.add_figure(key, figure, global_step=iteration, close=False)
+    elif hasattr(getattr(logger, "experiment", None), "add_image"):  # TensorBoard
+        logger.experiment.add_image(key, np.asarray(Image.open(path)), global_step=iteration, dataformats="HWC")

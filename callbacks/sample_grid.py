@@ -1,14 +1,17 @@
 """SampleGrid: what G makes of the same latents, through the run."""
 
+from functools import partial
+
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from lit_gans import GAN, plotting
 from lit_gans.streams import stream
 
-from .probe import Observation, Probe, held_out_reals, panel_titles, with_seeds_axis
+from .looking import held_out_reals, panel_titles, with_seeds_axis
+from .pictures import Picture
+from .probe import Observation, Probe
 
 
 class SampleGrid(Probe):
@@ -39,16 +42,16 @@ class SampleGrid(Probe):
         """A figure, no numbers."""
         latents = torch.randn(self.n_samples, gan.latent_dim, generator=stream(self.seed, "sample grid"))
         fake = with_seeds_axis(gan, gan.generate(latents)).float().cpu()
-        figure = sample_figure(
+        picture = sample_picture(
             fake,
             panel_titles(gan),
             held_out_reals(trainer, self.n_samples),
             f"samples at iteration {gan.iteration}",
         )
-        return Observation(figure=figure)
+        return Observation(picture=picture)
 
 
-def sample_figure(fake: Tensor, titles: list[str], real: Tensor | None, caption: str) -> Figure:
+def sample_picture(fake: Tensor, titles: list[str], real: Tensor | None, caption: str) -> Picture:
     """Samples `(S, n, *sample)` as images or points, whichever their shape says.
 
     Raises:
@@ -56,7 +59,7 @@ def sample_figure(fake: Tensor, titles: list[str], real: Tensor | None, caption:
     """
     shape = tuple(fake.shape[2:])
     if len(shape) == 3 and shape[0] in (1, 3):
-        return plotting.images(fake.numpy(), titles, caption)
+        return partial(plotting.images, fake.numpy(), titles, caption)
     if len(shape) == 1 and shape[0] in (1, 2):
-        return plotting.points(fake.numpy(), titles, None if real is None else real.numpy(), caption)
+        return partial(plotting.points, fake.numpy(), titles, None if real is None else real.numpy(), caption)
     raise ValueError(f"SampleGrid draws images (1 or 3, H, W) and points (1,) or (2,), not samples of shape {shape}")

@@ -9,8 +9,9 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 
 from lit_gans import GAN
 
-from .probe import held_out_reals, panel_titles, run_folder, with_seeds_axis
-from .sample_grid import sample_figure
+from .looking import held_out_reals, panel_titles, with_seeds_axis
+from .probe import run_folder
+from .sample_grid import sample_picture
 
 
 class SampleWriter(BasePredictionWriter):
@@ -41,6 +42,6 @@ class SampleWriter(BasePredictionWriter):
         shown = with_seeds_axis(pl_module, samples)[:, : self.n_drawn].float()
         real = held_out_reals(trainer, self.n_drawn) if shown.ndim == 3 else None  # images stand alone
         caption = f"samples at iteration {pl_module.iteration}"
-        figure = sample_figure(shown, panel_titles(pl_module), real, caption)
-        figure.savefig(folder / "samples.png", dpi=100)
+        picture = sample_picture(shown, panel_titles(pl_module), real, caption)
+        picture().savefig(folder / "samples.png", dpi=100)
         print(f"samples: {folder / 'samples.pt'} {tuple(samples.shape)}, picture: {folder / 'samples.png'}")

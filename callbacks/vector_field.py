@@ -1,14 +1,16 @@
 """VectorField: where the two losses push the points of a two-dimensional data space."""
 
+from functools import partial
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from lit_gans import GAN, plotting
 from lit_gans.metrics import discriminator_gradient, field_cosine, generator_field, grid_points, real_field
-from lit_gans.modes import evaluating, frozen
 
-from .probe import Observation, Probe, held_out_reals, panel_titles, with_seeds_axis
+from .looking import array, held_out_reals, panel_titles, watched, with_seeds_axis
+from .probe import Observation, Probe
 
 
 class VectorField(Probe):
@@ -57,22 +59,23 @@ class VectorField(Probe):
         real = torch.empty(0, 2) if real is None else real
         everywhere = self.grid.to(fake).expand(len(fake), -1, -1)
         points = everywhere[0] if gan.seeds is None else everywhere
-        with evaluating(gan.discriminator), frozen(gan.players["discriminator"].parameters):
+        with watched(gan, "VectorField") as logits:
             real_logits, fake_logits = self._references(gan, real.to(fake), fake)
             fields = {
-                "−∂L_G/∂x": generator_field(gan.logits, gan.loss, points, real_logits),
-                "−∂L_D/∂x, real term": real_field(gan.logits, gan.loss, points, fake_logits),
+                "−∂L_G/∂x": generator_field(logits, gan.loss, points, real_logits),
+                "−∂L_D/∂x, real term": real_field(logits, gan.loss, points, fake_logits),
             }
-            now = discriminator_gradient(gan.logits, points)
-        figure = plotting.vector_fields(
+            now = discriminator_gradient(logits, points)
+        picture = partial(
+            plotting.vector_fields,
             self.grid.numpy(),
-            {name: with_seeds_axis(gan, value).float().cpu().numpy() for name, value in fields.items()},
+            {name: array(with_seeds_axis(gan, value)) for name, value in fields.items()},
             real.numpy(),
-            fake.float().cpu().numpy(),
+            array(fake),
             panel_titles(gan),
             f"where D's score rises, iteration {gan.iteration}",
         )
-        return Observation(self._turning(now, gan.iteration), figure)
+        return Observation(self._turning(now, gan.iteration), picture)
 
     def _turning(self, now: Tensor, iteration: int) -> dict[str, Tensor]:
         # Looks at the ends of a run may be closer together; their cosine would not compare with the others.

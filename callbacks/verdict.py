@@ -19,8 +19,8 @@ class Verdict(Probe):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks and prints, if `validate` was asked for by itself."""
+        super().on_validation_end(trainer, pl_module)
         if trainer.state.fn != "fit":
-            self._look(trainer, pl_module)
             self._print(trainer)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

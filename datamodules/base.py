@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from lit_gans.streams import stream
 
@@ -47,6 +48,10 @@ class GANDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def held_out_source(self, split: Literal["validate", "test"]) -> StoredSource:
         """Samples that training never sees."""
+
+    def reals(self, n: int) -> Tensor:
+        """`n` samples of those trained on, `(n, *sample)`, the same at every call: the first ones, or fixed draws."""
+        return self.train_source().first(n)
 
     def setup(self, stage: str) -> None:
         """Loads the data the stage needs, so that missing or bad data stop a run before it starts."""

@@ -31,6 +31,10 @@ class Source(Protocol):
         """The samples of some rows."""
         ...
 
+    def first(self, n: int) -> Tensor:
+        """At most `n` samples without labels, always the same ones."""
+        ...
+
 
 class StoredSource:
     """Samples held in a tensor; a pass is a permutation, of which the ranks take disjoint shares.
@@ -75,6 +79,11 @@ class StoredSource:
             samples = self.convert(samples)
         return samples if self.labels is None else (samples, self.labels.index_select(0, rows))
 
+    def first(self, n: int) -> Tensor:
+        """The first samples as they are stored; all, if there are fewer than `n`."""
+        samples = self.samples[:n]
+        return samples if self.convert is None else self.convert(samples)
+
 
 class DrawnSource:
     """Samples drawn afresh for every pass, in one call, which costs far less than a draw for every batch.
@@ -103,6 +112,10 @@ class DrawnSource:
     def take(self, rows: Tensor) -> Batch:
         """The rows: they are the samples already."""
         return rows
+
+    def first(self, n: int) -> Tensor:
+        """`n` draws of a stream that no seed trains on."""
+        return self.draw(n, stream(0, "data/first"))
 
 
 def check_finite(values: Tensor, name: str) -> None:

@@ -1,10 +1,13 @@
 """What every test shares: one thread, a quiet Lightning, and a folder of its own to write into."""
 
 import logging
+from concurrent.futures import Future
 
 import pytest
 import pytorch_lightning  # noqa: F401  it sets the level of its loggers when imported
 import torch
+
+from callbacks import pictures
 
 torch.set_num_threads(1)  # small networks: more threads cost more than they bring
 for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
@@ -38,3 +41,21 @@ def own_folder(tmp_path, monkeypatch):
     torch.manual_seed(0)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+class AtOnce:
+    """Draws pictures in this process, so that tests can look at what is drawn."""
+
+    def submit(self, function, *args):
+        done = Future()
+        try:
+            done.set_result(function(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+@pytest.fixture(autouse=True)
+def pictures_at_once(monkeypatch):
+    """Pictures are drawn where they are asked for; what runs beside the game has tests of its own."""
+    monkeypatch.setattr(pictures, "_worker", AtOnce)

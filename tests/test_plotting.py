@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lit_gans import plotting
+from lit_gans.plotting import fields
 
 
 def quivers(axes):
@@ -122,7 +123,7 @@ def test_arrows_stand_on_the_grid_and_point_along_the_field():
 def test_a_field_over_many_decades_stays_visible(dtype):
     field = np.array([[1, 0], [0, 1e-2], [-1e-30, 0], [0, 0]], dtype=dtype)
     expected = [[1, 0], [0, 0.55], [-0.1, 0], [0, 0]]
-    np.testing.assert_allclose(plotting._compressed(field), expected, atol=1e-6)
+    np.testing.assert_allclose(fields._compressed(field), expected, atol=1e-6)
 
 
 # -------------------------------------------------------------------------------------------------------------- curves

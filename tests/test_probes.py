@@ -11,8 +11,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
 from callbacks import ClassCoverage, LossCurves, ModeCoverage, Observation, Probe, SampleGrid, SampleWriter, VectorField
-from callbacks.probe import append_row, held_out_reals
-from callbacks.sample_grid import sample_figure
+from callbacks.looking import held_out_reals
+from callbacks.probe import append_row
+from callbacks.sample_grid import sample_picture
 from datamodules import RingDataModule
 from lit_gans import GAN
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
@@ -30,7 +31,7 @@ class Thermometer(Probe):
     def observe(self, trainer, gan):
         self.looked.append(trainer.global_step)
         figure = Figure(figsize=(1, 1), facecolor=str(trainer.global_step / 100))  # a film joins frames that are alike
-        return Observation({"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, figure)
+        return Observation({"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, lambda: figure)
 
 
 def table(path):
@@ -197,9 +198,9 @@ def test_every_figure_knows_the_seeds_axis(seeds, panels, unwritten):
 
     probes = [SampleGrid(2, 9), VectorField(2, n_samples=9), ModeCoverage(2, 20), LossCurves(2)]
     train(ring_gan(seeds=seeds), 4, callbacks=[keeping(probe) for probe in probes], log_every_n_steps=1)
-    counts = {name: len(look.figure.axes) for name, look in seen.items() if look.figure is not None}
+    counts = {name: len(look.picture().axes) for name, look in seen.items() if look.picture is not None}
     assert counts == {"sample_grid": panels, "vector_field": 2 * panels, "loss_curves": 6}
-    lines = [len(axes.lines) for axes in seen["loss_curves"].figure.axes]
+    lines = [len(axes.lines) for axes in seen["loss_curves"].picture().axes]
     assert lines == [1 if panels == 1 else panels + 1] * 6
     for numbers in (seen["mode_coverage"].numbers, seen["vector_field"].numbers):
         assert numbers
@@ -220,12 +221,12 @@ def test_samples_are_drawn_whichever_their_shape(shape, tmp_path):
 @pytest.mark.parametrize("shape", [(3,), (2, 8, 8), (4, 4)])
 def test_what_cannot_be_drawn_is_refused(shape):
     with pytest.raises(ValueError, match="not samples of shape"):
-        sample_figure(torch.zeros(1, 4, *shape), [""], None, "")
+        sample_picture(torch.zeros(1, 4, *shape), [""], None, "")
 
 
 def test_samples_are_of_the_same_latents_throughout():
     def picture():
-        figure = SampleGrid(1, 20).observe(gan.trainer, gan).figure
+        figure = SampleGrid(1, 20).observe(gan.trainer, gan).picture()
         return torch.tensor(figure.axes[0].collections[0].get_offsets())
 
     gan = ring_gan()
@@ -266,9 +267,9 @@ def test_predict_draws_points_beside_held_out_reals(shape, drawn, tmp_path, monk
 
     def keep(fake, titles, real, caption):
         seen.append((real, caption))
-        return Figure()
+        return Figure
 
-    monkeypatch.setattr("callbacks.sample_writer.sample_figure", keep)
+    monkeypatch.setattr("callbacks.sample_writer.sample_picture", keep)
     gan = GAN(MLPGenerator(2, shape, (4,)), MLPDiscriminator(shape, (4,)), 2)
     trainer = pl.Trainer(logger=False, callbacks=[SampleWriter(3)], enable_progress_bar=False, accelerator="cpu")
     trainer.predict(gan, datamodule=LoadsByStage())

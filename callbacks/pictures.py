@@ -1,0 +1,43 @@
+"""Pictures are drawn in a process of their own, so that a game does not wait for them.
+
+A figure takes a quarter of a second, the step of a small game a millisecond.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from loky import get_reusable_executor
+from matplotlib.figure import Figure
+
+from lit_gans import plotting
+
+Picture = Callable[[], Figure]
+"""Draws a figure from what it carries: most often a `functools.partial` of a function of `lit_gans.plotting`."""
+
+
+def draw(picture: Picture, path: Path) -> "Future[Any]":
+    """Draws a picture into a file, some time soon."""
+    return _worker().submit(_draw, picture, path)
+
+
+def join(frames: Sequence[Path], path: Path) -> "Future[Any]":
+    """Joins pictures into a film, once those that were asked for before are there."""
+    return _worker().submit(plotting.film, list(frames), path)
+
+
+def _worker() -> Any:
+    # One worker: what is asked for first is drawn first. It starts over if the last one has died.
+    return get_reusable_executor(max_workers=1, timeout=300, initializer=_yield_to_the_game)
+
+
+def _yield_to_the_game() -> None:
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+
+def _draw(picture: Picture, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture().savefig(path, dpi=100)

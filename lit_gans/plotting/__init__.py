@@ -1,0 +1,12 @@
+"""Pictures: arrays in, a matplotlib Figure out. No model, no training loop, no window.
+
+Wherever an array may have a leading axis of seeds, each seed gets a panel. Real is blue, fake is red.
+"""
+
+from .common import Array
+from .curves import comparison, curves
+from .fields import vector_fields
+from .film import film
+from .samples import images, points, tile
+
+__all__ = ["Array", "comparison", "curves", "film", "images", "points", "tile", "vector_fields"]
