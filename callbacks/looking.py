@@ -49,7 +49,8 @@ def training_reals(trainer: pl.Trainer, n: int) -> Tensor:
         ValueError: If the run has no DataModule that can tell (`GANDataModule.reals`) and no held-out samples.
     """
     datamodule = getattr(trainer, "datamodule", None)
-    samples = datamodule.reals(n) if hasattr(datamodule, "reals") else held_out_reals(trainer, n)
+    reals = getattr(datamodule, "reals", None)
+    samples = reals(n) if reals is not None else held_out_reals(trainer, n)
     if samples is None:
         raise ValueError(
             "a probe needs real samples, but the run has neither a DataModule with `reals(n)`, as those of "

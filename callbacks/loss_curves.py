@@ -61,3 +61,10 @@ class LossCurves(Probe):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the history from a checkpoint."""
         self.history = [tuple(entry) for entry in state_dict["history"]]
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Takes the history where `lit-gans probe` looks, too: what was logged cannot be measured again."""
+        if state := checkpoint.get("callbacks", {}).get(self.state_key):
+            self.load_state_dict(state)

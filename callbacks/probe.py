@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
@@ -84,7 +85,8 @@ class Probe(pl.Callback):
         return key if self._given_name is None else f"{self._given_name}/{key.rpartition('/')[2]}"
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Makes sure that no other probe has the same name, and with it the same files."""
+        """Starts a new film, and makes sure that no other probe has the same name, and with it the same files."""
+        self.frames = []
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         for other in callbacks:
             if isinstance(other, Probe) and other is not self and other.name == self.name:
@@ -95,7 +97,6 @@ class Probe(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the untrained game, or at the one that a checkpoint brought back."""
-        self.frames = []
         self._look(trainer, pl_module)
 
     def on_train_batch_end(
@@ -129,7 +130,9 @@ class Probe(pl.Callback):
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GAN)
         self._last_look = pl_module.iteration
-        self._record(trainer, pl_module, self.observe(trainer, pl_module))
+        with torch.inference_mode(False), torch.enable_grad():  # `validate` and `test` forbid what many probes take
+            seen = self.observe(trainer, pl_module)
+        self._record(trainer, pl_module, seen)
 
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
         iteration = gan.iteration

@@ -38,8 +38,8 @@ class Trend(Probe):
 
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
         numbers = {self.key(key): value.detach().reshape(-1).tolist() for key, value in seen.numbers.items()}
-        self.history = [row for row in self.history if row[0] != gan.iteration]  # a checkpoint may be seen twice
-        self.history.append((gan.iteration, numbers))
+        earlier = [row for row in self.history if row[0] != gan.iteration]  # a checkpoint may be seen twice
+        self.history = sorted([*earlier, (gan.iteration, numbers)], key=lambda row: row[0])
         super()._record(trainer, gan, seen)
 
     def finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,4 +54,4 @@ class Trend(Probe):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the history from a checkpoint."""
-        self.history = [tuple(row) for row in state_dict["history"]]  # type: ignore[misc]
+        self.history = [tuple(row) for row in state_dict["history"]]

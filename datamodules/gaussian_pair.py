@@ -8,6 +8,7 @@ from torch import Tensor
 from lit_gans.streams import stream
 
 from .base import check_counts
+from .mixtures import mixture_log_density
 from .sources import DrawnSource, Source
 from .toy import ToyDataModule, check_positive
 
@@ -84,11 +85,15 @@ class GaussianPairDataModule(ToyDataModule):
 
     def real_log_density(self, x: Tensor) -> Tensor:
         """`log p_real(x)`, `(..., 2)` to `(...)`."""
-        return _log_density(x, self.real_mean, self.real_std)
+        return mixture_log_density(x, x.new_tensor([self.real_mean]), self.real_std)
 
     def fake_log_density(self, x: Tensor) -> Tensor:
         """`log p_fake(x)`, `(..., 2)` to `(...)`."""
-        return _log_density(x, self.fake_mean, self.fake_std)
+        return mixture_log_density(x, x.new_tensor([self.fake_mean]), self.fake_std)
+
+    def reals(self, n: int) -> Tensor:
+        """`n` points of the density, `(n, 2)`, or the first of the fixed set: all, if there are fewer than `n`."""
+        return super().reals(n) if self.real_set is None else self.real_set[:n]
 
     def train_source(self) -> Source:
         """Fresh draws of the density, or of the fixed set."""
@@ -100,9 +105,3 @@ class GaussianPairDataModule(ToyDataModule):
             return real_set[torch.randint(len(real_set), (n,), generator=generator)]
 
         return DrawnSource(resample, self.samples_per_epoch, name=type(self).__name__)
-
-
-def _log_density(x: Tensor, mean: tuple[float, ...], std: float) -> Tensor:
-    """`-‖x - mean‖² / (2 std²) - log(2π std²)`, the round Gaussian in the plane."""
-    squared_distance = (x - x.new_tensor(mean)).square().sum(-1)
-    return -squared_distance / (2 * std**2) - math.log(2 * math.pi * std**2)

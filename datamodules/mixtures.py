@@ -49,6 +49,26 @@ class MixtureDataModule(ToyDataModule):
         noise = torch.randn(n, 2, generator=generator, dtype=torch.float32)
         return self.centers.index_select(0, modes).add_(noise, alpha=self.std)
 
+    def real_log_density(self, x: Tensor) -> Tensor:
+        """`log p(x)`, `(..., 2)` to `(...)`."""
+        return mixture_log_density(x, self.centers, self.std)
+
+
+def mixture_log_density(x: Tensor, centers: Tensor, std: float) -> Tensor:
+    """`log 1/M Σ_m N(x; c_m, std² I)`, finite however far x is from every center.
+
+    Args:
+        x: Points, `(..., d)`.
+        centers: The means c, `(M, d)`.
+        std: Standard deviation of each Gaussian along each axis.
+
+    Returns:
+        Shape `(...)`, in the dtype of `x`.
+    """
+    squared_distance = (x.unsqueeze(-2) - centers.to(x)).square().sum(-1)
+    of_modes = -squared_distance / (2 * std**2) - centers.shape[-1] / 2 * math.log(2 * math.pi * std**2)
+    return of_modes.logsumexp(-1) - math.log(len(centers))
+
 
 class RingDataModule(MixtureDataModule):
     """Gaussians evenly spaced on a circle, the first at `(radius, 0)`.

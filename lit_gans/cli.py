@@ -1,4 +1,7 @@
-"""The command line: `lit-gans fit|validate|test|predict --config FILE [--config FILE …]`, and `lit-gans claims`."""
+"""The command line: `lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …]`, and `lit-gans claims`.
+
+`probe` looks at checkpoints with the config's probes, without training: `--ckpt_path FILE_OR_FOLDER`.
+"""
 
 import difflib
 import importlib
@@ -19,7 +22,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 import callbacks
 import datamodules
 
-from . import claims, networks
+from . import claims, networks, probing
 from .gan import GAN
 from .losses import Objective
 from .penalties import Output, Penalty
@@ -37,13 +40,20 @@ class GANArgumentParser(LightningArgumentParser):
     def print_usage(self, file: Any = None) -> None:
         """One line; Lightning's is pages long and buries the message."""
         print(
-            "usage: lit-gans fit|validate|test|predict|claims --config FILE [--config FILE …] [--KEY VALUE …]",
+            "usage: lit-gans fit|validate|test|predict|probe|claims --config FILE [--config FILE …] [--KEY VALUE …]",
             file=file,
         )
 
 
 class GANCLI(LightningCLI):
     """Lightning's command line for one game: a `GAN`, its data and its callbacks, from composed YAML files."""
+
+    trainer: probing.Trainer
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, and `probe`; each with those of its arguments that do not come from the command line."""
+        return {**LightningCLI.subcommands(), "probe": {"model", "datamodule"}}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Makes the parser, and each command's."""
@@ -86,10 +96,15 @@ class GANCLI(LightningCLI):
             _forget_what_is_not_taken(self.model.hparams[network])
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs the command; missing data are told as an error, without a traceback."""
+        """Runs the command; missing data, and what was refused before it began, are told without a traceback."""
+        given = self.config_init[subcommand]
         try:
+            if subcommand != "probe" and given.ckpt_path and (path := Path(given.ckpt_path)).exists():
+                probing.same_game(path, self.model, given.weights_only)
             super()._run_subcommand(subcommand)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ValueError) as error:
+            if isinstance(error, ValueError) and self.trainer.has_begun:
+                raise
             self.parser.error(str(error), error)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
@@ -108,6 +123,10 @@ class GANCLI(LightningCLI):
         checkpoints = self.trainer.checkpoint_callback
         if isinstance(checkpoints, ModelCheckpoint) and checkpoints.dirpath is not None:
             self.trainer.save_checkpoint(Path(checkpoints.dirpath) / "last.ckpt", weights_only=False)
+        self.after_probe()
+
+    def after_probe(self) -> None:
+        """Says where the pictures are."""
         if self.trainer.is_global_zero:
             print(f"pictures and tables: {callbacks.probe.run_folder(self.trainer)}")
 
@@ -122,6 +141,7 @@ def main(args: list[str] | None = None) -> None:
     GANCLI(
         GAN,
         datamodules.GANDataModule,
+        trainer_class=probing.Trainer,
         subclass_mode_data=True,
         seed_everything_default=0,
         auto_configure_optimizers=False,

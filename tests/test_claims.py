@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lit_gans import claims
+from lit_gans.claims import claim
 from lit_gans.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -23,16 +24,24 @@ def table(path: Path, key: str, rows: dict[int, list[float]]) -> None:
         writer.writerows([t, np.mean(values), *values] for t, values in rows.items())
 
 
-def test_settled_cosine_is_the_mean_of_the_second_half(tmp_path):
-    rows = {500: [9, 9], 1000: [9, 9], 1500: [0.2, 0.4], 2000: [0.4, 0.8]}
-    table(tmp_path / "vector_field.csv", "field/cosine", rows)
-    assert claims.settled_cosine(tmp_path, [3, 5]) == pytest.approx([0.3, 0.6], abs=1e-12)
-    assert claims.settled_cosine(tmp_path, [5]) == pytest.approx([0.6], abs=1e-12)
-
-
-def test_final_modes_is_the_last_row(tmp_path):
-    table(tmp_path / "mode_coverage.csv", "modes/covered", {0: [8, 8], 1000: [1, 7]})
-    assert claims.final_modes(tmp_path, [3, 5]).tolist() == [1, 7]
+@pytest.mark.parametrize(
+    ("over", "expected"),
+    [
+        (claim.second_half, [0.3, 0.6]),
+        (claim.trained, [2.4, 2.3]),
+        (claim.at_end, [0.4, 0.8]),
+        (claim.highest, [9, 7]),
+        (claim.lowest, [0, 0.4]),
+        (claim.untrained, [2, 4]),
+        (claim.end_over_start, [0.2, 0.2]),
+    ],
+)
+def test_a_column_is_summed_up_over_the_run(over, expected, tmp_path):
+    rows = {0: [2, 4], 500: [9, 7], 1000: [0, 1], 1500: [0.2, 0.4], 2000: [0.4, 0.8]}
+    table(tmp_path / "some_probe.csv", "some/key", rows)
+    read = claim.table("some_probe", "some/key", over)
+    assert read(tmp_path, [3, 5]) == pytest.approx(expected, abs=1e-12)
+    assert read(tmp_path, [5]) == pytest.approx(expected[1:], abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +88,8 @@ def short_claim(tmp_path, monkeypatch):
     (tmp_path / "configs/variants").mkdir(parents=True)
     (tmp_path / "configs/ring.yaml").write_text("a: 1")
     (tmp_path / "configs/variants/r1.yaml").write_text("b: 1")
-    claim = dataclasses.replace(claims.CLAIMS["CF-1"], runs={"R1": ("r1",)}, relations={})
-    monkeypatch.setattr(claims, "CLAIMS", {"CF-1": claim})
+    only = dataclasses.replace(claims.CLAIMS["CF-1"], runs={"R1": ("r1",)}, relations={})
+    monkeypatch.setattr(claims.command, "CLAIMS", {"CF-1": only})
     commands = []
 
     def run(command, **_):

@@ -80,3 +80,21 @@ def class_coverage(probabilities: Tensor, least_share: float = 0.01) -> ClassCov
     sure = torch.nn.functional.one_hot(chosen, probabilities.shape[-1]) * (confidence > 0.5).unsqueeze(-1)
     share = sure.to(probabilities.dtype).mean(-2)
     return ClassCoverage((share >= least_share).sum(-1), confidence.nanmean(-1))
+
+
+def nearest_reals(samples: Tensor, real: Tensor) -> Tensor:
+    """How many different real samples are the nearest real of at least one generated sample.
+
+    Samples that crowd around few reals share their neighbours: the smaller the number, the less diverse they are.
+
+    Args:
+        samples: Shape `(..., n, *sample)`.
+        real: Shape `(m, *sample)`.
+
+    Returns:
+        Shape `(...)`, from 1 to min(n, m).
+    """
+    fakes, reals = samples.flatten(samples.ndim - real.ndim + 1), real.flatten(1).to(samples)
+    distance = torch.cdist(fakes, reals.expand(*fakes.shape[:-2], *reals.shape))
+    chosen = torch.nn.functional.one_hot(distance.argmin(-1), len(real))
+    return (chosen.amax(-2) > 0).sum(-1)

@@ -69,6 +69,24 @@ def field_cosine(before: Tensor, after: Tensor) -> Tensor:
     return (_unit(before) * _unit(after)).sum(-1).mean(-1)
 
 
+def attraction(field: Tensor) -> Tensor:
+    """The mean resultant length `‖mean of v/‖v‖‖`: do all vectors of a field point the same way?
+
+    1: all the same way. 0: evenly spread, or in opposed pairs. Of n independent directions it is `1/√n` in the root
+    mean square, whatever the dimension. A vector that is 0 or not finite has no direction and counts as 0.
+
+    Args:
+        field: Shape `(..., n, d)`; of samples that are not flat, d stands for all entries of one.
+
+    Returns:
+        Shape `(...)`, from 0 to 1.
+
+    Source: Thanh-Tung et al. 2018, fig. 2, in a number of our own.
+    """
+    finite = field.isfinite().all(-1, keepdim=True)
+    return torch.linalg.vector_norm(_unit(torch.where(finite, field, 0)).mean(-2), dim=-1)
+
+
 def _unit(vectors: Tensor) -> Tensor:
     # Scaled by the largest entry before the norm squares them: entries below 1e-19 would vanish in float32.
     scale = vectors.abs().amax(-1, keepdim=True)

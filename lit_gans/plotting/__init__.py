@@ -4,9 +4,10 @@ Wherever an array may have a leading axis of seeds, each seed gets a panel. Real
 """
 
 from .common import Array
-from .curves import comparison, curves
+from .curves import comparisons, curves
 from .fields import vector_fields
 from .film import film
+from .landscapes import landscapes
 from .samples import images, points, tile
 
-__all__ = ["Array", "comparison", "curves", "film", "images", "points", "tile", "vector_fields"]
+__all__ = ["Array", "comparisons", "curves", "film", "images", "landscapes", "points", "tile", "vector_fields"]

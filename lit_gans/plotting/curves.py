@@ -1,5 +1,6 @@
 """Numbers: over a run, and side by side."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,23 +32,24 @@ def curves(iterations: Array, series: Mapping[str, Array], caption: str = "") ->
     return figure
 
 
-def comparison(numbers: Mapping[str, Array], measure: str, caption: str = "") -> Figure:
-    """One number per run and seed: a row per run, a dot per seed, a bar at the mean.
+def comparisons(measures: Mapping[str, Mapping[str, Array]], caption: str = "") -> Figure:
+    """One number per measure, run and seed: a panel per measure, a row per run, a dot per seed, a bar at the mean.
 
     Args:
-        numbers: By the run's name, each of shape `(S,)`.
-        measure: What the number is.
+        measures: By what the number is, and by the run's name, each of shape `(S,)`.
         caption: The figure's title.
     """
-    figure = Figure(figsize=(7, 0.9 + 0.4 * len(numbers)), layout="constrained")
-    axes = figure.subplots()
-    for row, values in enumerate(numbers.values()):
-        spread = np.linspace(-0.15, 0.15, len(values))  # dots of equal numbers stand beside each other
-        axes.plot(values, row + spread, "o", color=REAL, alpha=0.6, markersize=5)
-        axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=FAKE, linewidth=2)
-    axes.set_yticks(range(len(numbers)), list(numbers), fontsize=9)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"{measure} (dots: seeds, bar: mean)", fontsize=8)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_title(caption, fontsize=10)
+    runs = list(next(iter(measures.values())))
+    figure = Figure(figsize=(3.5 + 3.5 * len(measures), 0.9 + 0.4 * len(runs)), layout="constrained")
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for axes, (measure, numbers) in zip(panels, measures.items(), strict=True):
+        for row, values in enumerate(numbers.values()):
+            spread = np.linspace(-0.15, 0.15, len(values))  # dots of equal numbers stand beside each other
+            axes.plot(values, row + spread, "o", color=REAL, alpha=0.6, markersize=5)
+            axes.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=FAKE, linewidth=2)
+        axes.set_xlabel("\n".join(textwrap.wrap(measure, 50)), fontsize=8)
+        axes.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(range(len(runs)), runs, fontsize=9)
+    panels[0].invert_yaxis()
+    figure.suptitle(f"{caption} (dots: seeds, bar: mean)", fontsize=10)
     return figure

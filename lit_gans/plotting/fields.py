@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from . import common
 from .common import FAKE, FIELD, REAL, Array
+from .samples import limit
 
 
 def vector_fields(
@@ -57,3 +58,56 @@ def _compressed(field: Array) -> Array:
         return field
     decades = np.log10(np.maximum(length, length.max() * 1e-4) / length.max())  # -4 to 0
     return np.where(length > 0, field / np.maximum(length, np.finfo(field.dtype).tiny) * (1 + 0.225 * decades), 0)
+
+
+def arrows(fake: Array, pulls: Array, real: Array, titles: Sequence[str], caption: str = "") -> Figure:
+    """Fakes of two-dimensional data, each with an arrow of one length in the direction it is pulled; a panel per seed.
+
+    The frame is that of the reals, and so stands still through a film.
+
+    Args:
+        fake: Shape `(S, n, 2)`.
+        pulls: A vector for each, shape `(S, n, 2)`.
+        real: Shape `(m, 2)`; there may be none.
+        titles: One per seed.
+        caption: The figure's title.
+    """
+    figure, panels = common.panels(titles, size=3.8)
+    reach = limit(fake, real if len(real) else None)
+    for (axes,), samples, vectors in zip(panels, fake, pulls, strict=True):
+        directions = 0.12 * reach * _unit(vectors)
+        axes.quiver(*samples.T, *directions.T, color=FIELD, angles="xy", scale_units="xy", scale=1, width=0.003)
+        axes.scatter(*samples.T, s=7, color=FAKE, label="fake", linewidths=0, zorder=3)
+        axes.scatter(*real.T, s=5, color=REAL, label="real", linewidths=0, zorder=4)
+        common.square(axes, reach)
+    common.legend(figure, panels[0, 0], caption)
+    return figure
+
+
+def cosines(pulls: Array, titles: Sequence[str], caption: str = "") -> Figure:
+    """A histogram of the cosines between each vector and the mean of all directions; a panel per seed.
+
+    Args:
+        pulls: Vectors, shape `(S, n, d)`; those without a direction are left out.
+        titles: One per seed.
+        caption: The figure's title.
+    """
+    figure, panels = common.panels(titles)
+    for (axes,), vectors in zip(panels, pulls, strict=True):
+        directions = _unit(vectors)
+        toward = _unit(directions.mean(0))
+        axes.hist(directions[directions.any(-1)] @ toward, bins=40, range=(-1, 1), color=FAKE, alpha=0.8)
+        axes.axvline(0, color=FIELD, linewidth=0.8, linestyle=":")
+        axes.set(xlim=(-1, 1))
+        axes.set_xlabel("cosine with the mean direction", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0, 0].set_ylabel("fakes", fontsize=8)
+    figure.suptitle(caption, fontsize=10)
+    return figure
+
+
+def _unit(vectors: Array) -> Array:
+    """Vectors of length 1; those that are 0 or not finite become 0."""
+    vectors = np.where(np.isfinite(vectors).all(-1, keepdims=True), vectors, 0).astype(np.float64)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)

@@ -21,13 +21,13 @@ def points(fake: Array, titles: Sequence[str], real: Array | None = None, captio
         caption: The figure's title.
     """
     figure, panels = common.panels(titles)
-    limit = _limit(fake, real)
+    reach = limit(fake, real)
     for (axes,), samples in zip(panels, fake, strict=True):
         for cloud, color, label in ((real, REAL, "real"), (samples, FAKE, "fake")):
             if cloud is not None:
                 heights = cloud[:, 1] if cloud.shape[1] > 1 else np.zeros(len(cloud))
                 axes.scatter(cloud[:, 0], heights, s=4, alpha=0.5, color=color, label=label, linewidths=0)
-        common.square(axes, limit)
+        common.square(axes, reach)
     common.legend(figure, panels[0, 0], caption)
     return figure
 
@@ -60,7 +60,7 @@ def tile(samples: Array) -> Array:
     return sheet[..., 0] if channels == 1 else sheet
 
 
-def _limit(fake: Array, real: Array | None) -> float:
+def limit(fake: Array, real: Array | None) -> float:
     """Half the side of a frame around 0: 1.3 times as far as the reals reach, or the finite fakes if there are none.
 
     Reals that all lie in one point (the Dirac GAN's) say nothing of the scale; then it is at least 1.5.

@@ -1,0 +1,101 @@
+"""What a claim is, and how a number is read from the tables that a run leaves behind."""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import plotting
+
+Read = Callable[[Path, list[int]], plotting.Array]
+"""From a run's folder and its seeds to a measure, one number per seed."""
+Numbers = Mapping[str, plotting.Array]
+"""A measure of each run by the run's name, one number per seed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One comparison of a paper."""
+
+    statement: str
+    """What the paper says happens."""
+    source: str
+    """Where it says so."""
+    base: str
+    """The config that every run starts from."""
+    runs: dict[str, tuple[str, ...]]
+    """By name: the variants of `configs/variants` that a run adds to `base`."""
+    measures: dict[str, Read]
+    """By name, in words: what is read from each run."""
+    relations: dict[str, Callable[..., bool]]
+    """What must be true, in words, and the test of it: a function of every measure's numbers, in order."""
+    full_size: str | None = None
+    """The config of the paper's own size, where `base` is smaller."""
+
+
+def table(name: str, key: str, over: Callable[[plotting.Array, plotting.Array], plotting.Array]) -> Read:
+    """Reads column `key` of a run's `<name>.csv` and sums it up over the run.
+
+    Args:
+        name: The table's, a probe's name.
+        key: The column's, without `/seed_i`.
+        over: From iterations `(t,)` and values `(t, S)` to one number per seed.
+    """
+
+    def read(folder: Path, seeds: list[int]) -> plotting.Array:
+        return over(*column(folder / f"{name}.csv", key, seeds))
+
+    return read
+
+
+def at_end(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The last value."""
+    return values[-1]
+
+
+def second_half(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The mean over the second half of the run."""
+    return values[iterations > iterations.max() / 2].mean(0)
+
+
+def trained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The mean over all looks but that at the untrained game."""
+    return values[iterations > 0].mean(0)
+
+
+def highest(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The largest value of any look at the trained game."""
+    return values[iterations > 0].max(0)
+
+
+def lowest(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The smallest value of any look at the trained game."""
+    return values[iterations > 0].min(0)
+
+
+def untrained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The value of the untrained game."""
+    return values[iterations == 0][0]
+
+
+def end_over_start(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The last value divided by the first."""
+    return values[-1] / values[0]
+
+
+def column(path: Path, key: str, seeds: list[int]) -> tuple[plotting.Array, plotting.Array]:
+    """Iterations `(t,)` and one column of a run's table by seed, `(t, S)`.
+
+    Raises:
+        ValueError: If the run has ended before the number was first measured.
+    """
+    rows = []
+    if path.exists():
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get(f"{key}/seed_{seeds[0]}")]
+    if not rows:
+        raise ValueError(f"{path} holds no {key}: the run ended before it was measured; give more --iterations")
+    iterations = np.array([int(row["iteration"]) for row in rows])
+    return iterations, np.array([[float(row[f"{key}/seed_{seed}"]) for seed in seeds] for row in rows])
