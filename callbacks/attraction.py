@@ -52,10 +52,10 @@ class Attraction(Probe):
         found = attraction(field)
         pulls, fake = array(with_seeds_axis(gan, field)), with_seeds_axis(gan, fake)
         titles = [
-            f"{title}: {value:.2f}".removeprefix(": ")
+            f"{title}  attraction {value:.2f}".strip()
             for title, value in zip(panel_titles(gan), found.reshape(-1).tolist(), strict=True)
         ]
-        caption = f"where D pulls the fakes, and how alike (1: all the same way), iteration {gan.iteration}"
+        caption = f"where D pulls the fakes, iteration {gan.iteration}"
         if fake.shape[2:] != (2,):
             return Observation({"fakes/attraction": found}, partial(cosines, pulls, titles, caption))
         real = held_out_reals(trainer, self.n_samples)

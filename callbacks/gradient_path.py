@@ -85,7 +85,7 @@ class GradientPath(Probe):
             array(torch.stack(way or [means]).reshape(-1, 2, len(panel_titles(gan)))),
             panel_titles(gan),
             output,
-            f"how steep D is between fakes and their nearest real samples, iteration {gan.iteration}",
+            f"D from fakes to the nearest real, iteration {gan.iteration}",
         )
         return Observation(numbers, picture, {"output": output})
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lit_gans import GAN, plotting
 from lit_gans.metrics import landscape, landscape_shape, unit_directions
-from lit_gans.penalties import Logit, Output
+from lit_gans.penalties import Logit, Output, Probability
 from lit_gans.streams import stream
 
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
@@ -38,7 +38,8 @@ class LandscapeProbe(Probe):
         reach: k runs from -reach to reach.
         n_offsets: How many k on either side of 0.
         windows: Within which distances of 0 a maximum is sought; None is a tenth, a half and all of `reach`.
-        output: `Logit()` or `Probability()`; None is the logit.
+        output: `Logit()` or `Probability()`; None is the probability, as in the paper, or the logit where the objective
+            only compares (`Wasserstein`, `RelativisticPairing`).
         tolerance: See `metrics.landscape_shape`.
         flat_slope: See `metrics.landscape_shape`.
         at_once: At most so many samples go through D together.
@@ -83,7 +84,7 @@ class LandscapeProbe(Probe):
         self.offsets = torch.arange(-n_offsets, n_offsets + 1) * step  # a linspace may miss 0 by rounding
         self.windows = torch.tensor(sorted(windows))
         self.n_samples, self.n_directions = n_samples, n_directions
-        self.output = Logit() if output is None else output
+        self.output = output
         self.tolerance, self.flat_slope, self.at_once, self.seed = tolerance, flat_slope, at_once, seed
         self._slopes: list[tuple[int, Tensor]] = []
 
@@ -93,7 +94,8 @@ class LandscapeProbe(Probe):
         directions = unit_directions(self.n_directions, real.shape[1:], stream(self.seed, "landscape directions"))
         with watched(gan, "LandscapeProbe") as logits:
             curves = landscape(logits, for_each_seed(gan, real), directions, self.offsets, self.at_once)
-        curves = self.output(curves).detach().cpu()
+        output = self.output or (Logit() if gan.loss.decision(curves) is None else Probability())
+        curves, output_name = output(curves).detach().cpu(), type(output).__name__.lower()
         drawn = with_seeds_axis(gan, curves)[:, 0]
         picture = partial(
             plotting.landscapes,
@@ -102,15 +104,10 @@ class LandscapeProbe(Probe):
             array(drawn),
             array(with_seeds_axis(gan, gan.sample(self.n_samples, self.seed))),
             panel_titles(gan),
-            self.output_name,
+            output_name,
             f"D along one line through each real sample, iteration {gan.iteration}",
         )
-        return Observation(self._numbers(curves, gan.iteration), picture, {"output": self.output_name})
-
-    @property
-    def output_name(self) -> str:
-        """Which output of D is probed, in words."""
-        return type(self.output).__name__.lower()
+        return Observation(self._numbers(curves, gan.iteration), picture, {"output": output_name})
 
     def _numbers(self, curves: Tensor, iteration: int) -> dict[str, Tensor]:
         shape = landscape_shape(curves, self.offsets, self.windows, self.tolerance, self.flat_slope)

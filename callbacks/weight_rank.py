@@ -30,10 +30,11 @@ class WeightRank(Trend):
 
     Logged for each layer, by its path in the player: `rank/<path>/numerical` and `rank/<path>/effective`, which are at
     most the matrix's smaller side, and `rank/<path>/column_cosine`. Means over the layers: `rank/effective_share`, the
-    effective rank as a share of the full one, and `rank/column_cosine`. Where a convolution is too large for its
-    matrix, its singular values are those of the same convolution with circular padding: the table then says
-    `circular` under `<path>/operator`, and `rank/<path>/boundary` bounds how far they are from those of the layer's
-    own (see `lit_gans.metrics.ranks.Ranks`).
+    effective rank as a share of the full one (1 of any layer with one output), and `rank/column_cosine`.
+
+    Where a convolution is too large for its matrix, its singular values are those of the same convolution with
+    circular padding: the table then says `circular` under `<path>/operator`, and `rank/<path>/boundary` bounds how far
+    they are from those of the layer's own (see `lit_gans.metrics.ranks.Ranks`).
 
     Args:
         every_n_iterations: How often to look. A look at the ring's MLP takes 1 ms, at large convolutions seconds.

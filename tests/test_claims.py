@@ -39,7 +39,7 @@ def table(path: Path, key: str, rows: dict[int, list[float]]) -> None:
 def test_a_column_is_summed_up_over_the_run(over, expected, tmp_path):
     rows = {0: [2, 4], 500: [9, 7], 1000: [0, 1], 1500: [0.2, 0.4], 2000: [0.4, 0.8]}
     table(tmp_path / "some_probe.csv", "some/key", rows)
-    read = claim.table("some_probe", "some/key", over)
+    read = claim.column_of("some_probe", "some/key", "words", over).read
     assert read(tmp_path, [3, 5]) == pytest.approx(expected, abs=1e-12)
     assert read(tmp_path, [5]) == pytest.approx(expected[1:], abs=1e-12)
 
@@ -52,22 +52,28 @@ def test_a_column_is_summed_up_over_the_run(over, expected, tmp_path):
     ],
 )
 def test_relations_of_cf_2(numbers, verdicts):
-    arrays = {name: np.array(values, float) for name, values in numbers.items()}
+    arrays = {"modes": {name: np.array(values, float) for name, values in numbers.items()}}
     assert [relation(arrays) for relation in claims.CLAIMS["CF-2"].relations.values()] == verdicts
 
 
 @pytest.mark.parametrize("key", sorted(claims.CLAIMS))
 def test_every_claim_names_configs_that_exist_and_judges_each_way(key):
     claim = claims.CLAIMS[key]
+    for base in {claim.base, claim.full_size or claim.base}:
+        assert (ROOT / f"configs/{base}.yaml").is_file()
     for variants in claim.runs.values():
         for name in variants:
             assert (ROOT / f"configs/variants/{name}.yaml").is_file()
-    judged = [
-        [relation({name: np.full(2, value) for name in claim.runs}) for relation in claim.relations.values()]
-        for value in (-1.0, 0.0, 8.0)
-    ]
+    rng = np.random.default_rng(0)
+    judged = []
+    for _ in range(400):  # measures of every size, alone and together
+        scale = rng.choice([0.01, 1, 100])
+        numbers = {name: {run: np.full(2, rng.normal(0, scale)) for run in claim.runs} for name in claim.measures}
+        if rng.random() < 0.5:
+            numbers = {name: {run: np.full(2, rng.choice([-1, 0, 1, 8])) for run in claim.runs} for name in numbers}
+        judged.append([relation(numbers) for relation in claim.relations.values()])
     for verdicts in zip(*judged, strict=True):
-        assert set(verdicts) == {True, False}  # no relation is always true, and none is never
+        assert set(map(bool, verdicts)) == {True, False}  # no relation is always true, and none is never
 
 
 def test_cf_2_runs_end_to_end_and_finished_runs_are_not_repeated(tmp_path, monkeypatch, capfd):

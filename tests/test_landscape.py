@@ -10,7 +10,8 @@ from torch import Tensor
 from callbacks import LandscapeProbe
 from lit_gans import plotting
 from lit_gans.metrics import landscape, landscape_shape, unit_directions
-from lit_gans.penalties import Probability
+from lit_gans.losses import NonSaturating, Wasserstein
+from lit_gans.penalties import Logit, Probability
 from lit_gans.streams import stream
 from tests.toys import assert_same, ring_gan, state, train
 
@@ -241,6 +242,20 @@ def test_the_probe_leaves_a_table_and_pictures_and_changes_nothing(seeds, single
             assert float(rows[-1][f"{key}/seed_{seed}"]) == pytest.approx(value[i].mean().item(), abs=1e-5)
     spread = found.flat.std(-1, correction=0).mean().item()
     assert float(rows[-1]["landscape/flat_std"]) == pytest.approx(spread, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "named"),
+    [
+        (NonSaturating(), None, "probability"),
+        (Wasserstein(), None, "logit"),
+        (NonSaturating(), Logit(), "logit"),
+        (Wasserstein(), Probability(), "probability"),
+    ],
+)
+def test_the_output_that_is_probed_is_named(loss, output, named, single, tmp_path):
+    train(ring_gan(loss=loss), 1, callbacks=[LandscapeProbe(1, n_samples=2, n_directions=1, output=output)])
+    assert {row["output"] for row in table(tmp_path / "landscape_probe.csv")} == {named}
 
 
 def test_slopes_that_turn_are_counted_against_the_look_that_differs_most(single):

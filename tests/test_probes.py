@@ -31,7 +31,9 @@ class Thermometer(Probe):
     def observe(self, trainer, gan):
         self.looked.append(trainer.global_step)
         figure = Figure(figsize=(1, 1), facecolor=str(trainer.global_step / 100))  # a film joins frames that are alike
-        return Observation({"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, lambda: figure)
+        return Observation(
+            {"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, lambda: figure
+        )
 
 
 def table(path):

@@ -134,7 +134,7 @@ def test_a_game_whose_fake_stands_still_ends_in_a_monotone_d(start):
         seeds=list(range(20)),
     )
     portrait = DiracPortrait(1000)
-    train(gan, 150, DiracDataModule(), [WeightClipping(1.0), portrait])
+    train(gan, 60, DiracDataModule(), [WeightClipping(1.0), portrait])
     _, series = portrait.series(gan)
     untrained, trained = series["dirac/monotone"]
     assert 0 < untrained.mean() < 1

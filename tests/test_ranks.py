@@ -533,3 +533,38 @@ def test_a_network_that_is_one_layer():
     numbers = look(GAN(nn.Linear(1, 2), MLPDiscriminator((2,), (4,)), latent_dim=1)).numbers
     assert numbers["rank/network/numerical"] == 1
     assert numbers["rank/column_cosine"].isnan()  # one column has no pair
+
+
+def test_means_are_over_layers_and_shares_of_the_full_rank():
+    generator = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 3))
+    with torch.no_grad():
+        generator[1].weight.copy_(torch.tensor([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]))
+    numbers = look(GAN(generator, MLPDiscriminator((3,), (4,)), latent_dim=1)).numbers
+    assert numbers["rank/1/numerical"] == 1
+    close(numbers["rank/effective_share"], (1 / 1 + 1 / 2) / 2, 1e-6)
+    close(numbers["rank/column_cosine"], 1.0, 1e-6)  # of the one layer that has pairs
+
+
+class Counter(nn.Module):
+    """Writes into its buffer at each call."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, images):
+        self.calls.add_(1)
+        return images
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_the_pass_that_finds_the_sizes_leaves_no_trace(seeds):
+    generator = nn.Sequential(
+        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Unflatten(1, (2, 2, 2)), Counter(), nn.ConvTranspose2d(2, 1, 4, 4)
+    )
+    gan = GAN(generator, DCGANDiscriminator((1, 8, 8), width=2), latent_dim=3, seeds=seeds)
+    before, modes = state(gan), [module.training for module in gan.modules()]
+    assert look(gan).notes == {"4/operator": "exact"}  # batch norm in training mode would refuse a batch of one
+    assert_same(state(gan), before)
+    assert [module.training for module in gan.modules()] == modes
+    assert not any(module._forward_pre_hooks for module in gan.modules())

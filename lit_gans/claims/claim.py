@@ -11,8 +11,17 @@ from .. import plotting
 
 Read = Callable[[Path, list[int]], plotting.Array]
 """From a run's folder and its seeds to a measure, one number per seed."""
-Numbers = Mapping[str, plotting.Array]
-"""A measure of each run by the run's name, one number per seed."""
+Numbers = Mapping[str, Mapping[str, plotting.Array]]
+"""By the measure's name and by the run's: one number per seed."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that is read from every run."""
+
+    words: str
+    """What it is, for tables and pictures."""
+    read: Read
 
 
 @dataclass(frozen=True)
@@ -27,27 +36,30 @@ class Claim:
     """The config that every run starts from."""
     runs: dict[str, tuple[str, ...]]
     """By name: the variants of `configs/variants` that a run adds to `base`."""
-    measures: dict[str, Read]
-    """By name, in words: what is read from each run."""
-    relations: dict[str, Callable[..., bool]]
-    """What must be true, in words, and the test of it: a function of every measure's numbers, in order."""
+    measures: dict[str, Measure]
+    """By name: what is read from each run."""
+    relations: dict[str, Callable[[Numbers], bool]]
+    """What must be true, in words, and the test of it."""
     full_size: str | None = None
     """The config of the paper's own size, where `base` is smaller."""
 
 
-def table(name: str, key: str, over: Callable[[plotting.Array, plotting.Array], plotting.Array]) -> Read:
-    """Reads column `key` of a run's `<name>.csv` and sums it up over the run.
+def column_of(
+    table: str, key: str, words: str, over: Callable[[plotting.Array, plotting.Array], plotting.Array]
+) -> Measure:
+    """Column `key` of a run's `<table>.csv`, summed up over the run.
 
     Args:
-        name: The table's, a probe's name.
+        table: A probe's name.
         key: The column's, without `/seed_i`.
+        words: What the measure is.
         over: From iterations `(t,)` and values `(t, S)` to one number per seed.
     """
 
     def read(folder: Path, seeds: list[int]) -> plotting.Array:
-        return over(*column(folder / f"{name}.csv", key, seeds))
+        return over(*column(folder / f"{table}.csv", key, seeds))
 
-    return read
+    return Measure(words, read)
 
 
 def at_end(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:

@@ -94,19 +94,21 @@ def _fit(folder: Path, base: str, variants: tuple[str, ...], overrides: list[str
 
 def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:
     """Prints a claim's tables and verdict, and draws its numbers."""
-    numbers = [
-        {name: read(_folder(folder, claim.base, variants), seeds) for name, variants in claim.runs.items()}
-        for read in claim.measures.values()
-    ]
+    folders = {name: _folder(folder, claim.base, variants) for name, variants in claim.runs.items()}
+    numbers = {
+        name: {run: measure.read(path, seeds) for run, path in folders.items()}
+        for name, measure in claim.measures.items()
+    }
     print(f"\n{key}. {claim.statement}\n({claim.source}; configs/{claim.base}.yaml)")
-    for measure, of_runs in zip(claim.measures, numbers, strict=True):
-        print(f"\n| {measure} | mean | {' | '.join(f'seed {seed}' for seed in seeds)} |")
+    words = {name: measure.words for name, measure in claim.measures.items()}
+    for measure, of_runs in numbers.items():
+        print(f"\n| {words[measure]} | mean | {' | '.join(f'seed {seed}' for seed in seeds)} |")
         print(f"|---|{'---|' * (len(seeds) + 1)}")
         for name, values in of_runs.items():
             print(f"| {name} | {values.mean():.2f} | {' | '.join(f'{value:.2f}' for value in values)} |")
     print()
     for relation, holds in claim.relations.items():
-        print(f"{'holds' if holds(*numbers) else 'DOES NOT HOLD'}: {relation}")
+        print(f"{'holds' if holds(numbers) else 'DOES NOT HOLD'}: {relation}")
     path = folder / f"{key}.png"
-    plotting.comparisons(dict(zip(claim.measures, numbers, strict=True)), key).savefig(path, dpi=120)
+    plotting.comparisons({words[name]: of_runs for name, of_runs in numbers.items()}, key).savefig(path, dpi=120)
     print(f"picture: {path}")

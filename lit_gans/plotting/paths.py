@@ -26,14 +26,16 @@ def gradient_paths(
 
     Source: Li, Li & Zhou, eq. 7.
     """
-    figure, panels = common.panels(titles, rows_each=2, size=3.0)
+    figure, panels = common.panels(titles, rows_each=2, size=3.4)
     t = np.linspace(0, 1, norms.shape[-1])
     for (above, below), of_seed, lengths, gradients, means in zip(
         panels, norms, distances, way[:, 0].T, way[:, 1].T, strict=True
     ):
         above.scatter(lengths, of_seed.max(-1), s=5, color=FIELD, alpha=0.5, linewidths=0, label="a path")
-        above.plot(means, gradients, color=FAKE, linewidth=1, marker=".", markersize=4, label="mean, over the run")
-        above.plot(means[-1:], gradients[-1:], color=FAKE, marker="o", markersize=6, linestyle="", label="mean, now")
+        above.plot(means, gradients, color=FAKE, linewidth=1, marker=".", markersize=4, label="mean of each look")
+        above.plot(
+            means[-1:], gradients[-1:], color=FAKE, marker="o", markersize=6, linestyle="", label="mean of this look"
+        )
         above.set(xscale="log", yscale="log")
         ends = np.array(above.get_xlim())
         above.autoscale(False)
@@ -45,9 +47,10 @@ def gradient_paths(
         below.set_xlabel("t, from fake (0) to real (1)", fontsize=8)
         below.set(xlim=(0, 1), ylim=(0, None))
         for axes in (above, below):
-            axes.tick_params(labelsize=7)
+            axes.tick_params(which="both", labelsize=7)
     panels[0, 0].set_ylabel(f"largest ‖∇‖ of D's {output}", fontsize=8)
     panels[0, 1].set_ylabel(f"‖∇‖ of D's {output}", fontsize=8)
-    panels[0, 1].legend(fontsize=7)
-    common.legend(figure, panels[0, 0], caption)
+    for axes in panels[0]:
+        axes.legend(loc="best", fontsize=7, framealpha=0.7)
+    figure.suptitle(caption, fontsize=10)
     return figure

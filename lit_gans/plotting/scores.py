@@ -84,6 +84,6 @@ def noisy_scores(
         axes.set_xlabel("standard deviation of the noise", fontsize=8)
         axes.tick_params(labelsize=7)
     panels[0, 0].set_ylabel("score (0: fake, 1: real)", fontsize=8)
-    common.legend(figure, panels[0, 0], caption)
-    panels[0, 0].get_legend().set_loc("best")
+    panels[0, 0].legend(loc="lower left", fontsize=7, framealpha=0.7)
+    figure.suptitle(caption, fontsize=10)
     return figure
