@@ -32,11 +32,13 @@ class Recurrence(Trend):
     the reals' own standard deviation, because D is of interest at the data and around them.
 
     Logged, from 0 to 1: `recurrence/discriminator` and `recurrence/generator`, how far each one's state is a return to
-    an older one, and `recurrence/return`, how far both are together: 0 for a game that stands still or goes on to
-    ever new states, 1 for one that runs in a circle. `recurrence/lag`: how many iterations ago that older state was, 0
-    without one. Two-dimensional data: `recurrence/turns`, how often the mean fake has gone around the mean real,
-    anticlockwise positive; while it is nearer to it than a quarter of the reals' root mean square distance, it has no
-    direction and its turning is not counted. Between two looks it must turn by less than half.
+    an older one, and `recurrence/return`, how far both are, to the same one: 0 for a game that stands still or goes on
+    to ever new states, 1 for one that runs in a circle. The last is the one to judge a loop by: a D that has nothing
+    left to say is a flat one, whose faint ripples come and go while G stands still. `recurrence/lag`: how many
+    iterations ago that older state was, 0 without one. Two-dimensional data: `recurrence/turns`, how often the mean
+    fake has gone around the mean real, anticlockwise positive; while it is nearer to it than a quarter of the reals'
+    root mean square distance, it has no direction and its turning is not counted. Between two looks it must turn by
+    less than half.
 
     The picture, at the end of the run: D's and G's similarity of every two looks, and the turns. At most `most` looks
     are kept to compare with; when there are more, every second one is dropped, over the whole run alike.
@@ -95,7 +97,7 @@ class Recurrence(Trend):
         self._remember(gan.iteration, {"discriminator": of_d, "generator": fake.flatten(1)})
         similarities = self._similarities()
         found = {name: returns(values) for name, values in similarities.items()}
-        both = returns(torch.minimum(*similarities.values()))
+        both = returns(*similarities.values())
         lag = self._looks[-1] - torch.tensor(self._looks)[both.to[:, -1]]
         numbers = {f"recurrence/{name}": each.closeness[:, -1] for name, each in found.items()}
         numbers |= {"recurrence/return": both.closeness[:, -1], "recurrence/lag": lag.float()}

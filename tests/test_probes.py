@@ -1,6 +1,7 @@
 """Probes: when they look, what they leave behind, and that they change nothing."""
 
 import csv
+import os
 
 import pytest
 import pytorch_lightning as pl
@@ -10,15 +11,41 @@ from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
-from callbacks import ClassCoverage, LossCurves, ModeCoverage, Observation, Probe, SampleGrid, SampleWriter, VectorField
+import callbacks
+from callbacks import (
+    Attraction,
+    ClassCoverage,
+    DiracPortrait,
+    FixedFakes,
+    GeneralizationGap,
+    GradientPath,
+    LandscapeProbe,
+    LossCurves,
+    ModeCoverage,
+    NearestReals,
+    NoisyReals,
+    Observation,
+    Probe,
+    Recurrence,
+    SampleGrid,
+    SampleWriter,
+    Trend,
+    ValueSurface,
+    VectorField,
+    Verdict,
+    WeightRank,
+    pictures,
+)
 from callbacks.looking import held_out_reals
 from callbacks.probe import append_row
 from callbacks.sample_grid import sample_picture
-from datamodules import RingDataModule
+from datamodules import DigitsDataModule, DiracDataModule, RingDataModule
 from lit_gans import GAN
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import WGANGP
 from tests.toys import Batches, Notes, assert_same, ring_gan, state, train
+
+IN_A_PROCESS = pictures._worker
 
 
 class Thermometer(Probe):
@@ -34,6 +61,13 @@ class Thermometer(Probe):
         return Observation(
             {"heat": torch.arange(len(gan.seeds or [0])).squeeze() + trainer.global_step}, lambda: figure
         )
+
+
+def every_probe(every):
+    """All that fit data in the plane."""
+    kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage, NearestReals]
+    kinds += [NoisyReals, Recurrence, SampleGrid, ValueSurface, VectorField, WeightRank]
+    return [kind(every) for kind in kinds] + [LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)]
 
 
 def table(path):
@@ -185,8 +219,28 @@ def test_probes_change_no_bit(seeds, unwritten):
         train(gan, 7, callbacks=callbacks, log_every_n_steps=2)
         return state(gan)
 
-    probes = [SampleGrid(2, 9), VectorField(2, n_samples=9), ModeCoverage(2, 20), LossCurves(2)]
-    assert_same(run(*probes), run())
+    assert_same(run(*every_probe(2)), run())
+
+
+def test_every_probe_there_is_was_on():
+    """A probe that is new and not among them would go untested."""
+    elsewhere = {DiracPortrait, ClassCoverage}  # for the line, and for labelled images; below
+    there_are = {kind for kind in vars(callbacks).values() if isinstance(kind, type) and issubclass(kind, Probe)}
+    assert {type(probe) for probe in every_probe(1)} == there_are - elsewhere - {Probe, Trend, Verdict}
+
+
+@pytest.mark.parametrize(
+    ("probe", "data", "shape"),
+    [(DiracPortrait, DiracDataModule(batch_size=8), (1,)), (ClassCoverage, DigitsDataModule(batch_size=8), (1, 8, 8))],
+)
+def test_probes_of_other_data_change_no_bit(probe, data, shape, unwritten):
+    def run(*callbacks):
+        pl.seed_everything(5, verbose=False)
+        gan = GAN(MLPGenerator(2, shape, (4,)), MLPDiscriminator(shape, (4,)), 2)
+        train(gan, 5, data, callbacks=callbacks)
+        return state(gan)
+
+    assert_same(run(probe(2)), run())
 
 
 @pytest.mark.parametrize(("seeds", "panels"), [(None, 1), ([0], 1), ([0, 1, 2], 3)])
@@ -326,3 +380,42 @@ def test_reals_for_pictures_cost_no_random_number():
     before = torch.get_rng_state()
     assert held_out_reals(trainer, 5).shape == (5, 2)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+# -------------------------------------------------------------------------------------------- drawn beside the game
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    """The process that draws, as in a run."""
+    monkeypatch.setattr(pictures, "_worker", IN_A_PROCESS)
+
+
+def test_pictures_and_films_are_drawn_in_another_process_and_are_there_when_a_run_ends(beside, tmp_path):
+    drawn_by = tmp_path / "process"
+
+    class Draws(Probe):
+        def observe(self, trainer, gan):
+            def picture(shade=str(trainer.global_step / 100)):
+                drawn_by.write_text(str(os.getpid()))
+                return Figure(figsize=(1, 1), facecolor=shade)
+
+            return Observation(picture=picture)
+
+    probe, notes = Draws(2), PictureNotes()
+    train(ring_gan(), 4, callbacks=[probe], logger=[CSVLogger(tmp_path, "", "run"), notes])
+    names = [f"{i:08d}.png" for i in (0, 2, 4)]
+    assert sorted(path.name for path in (tmp_path / "run/draws").iterdir()) == names
+    assert frames_of(tmp_path / "run/draws.gif") == 3
+    assert drawn_by.read_text() != str(os.getpid())
+    assert [(name, step) for _, name, step in notes.pictures] == list(zip(names, (0, 2, 4), strict=True))
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_the_run_goes_on(beside, tmp_path):
+    class Breaks(Probe):
+        def observe(self, trainer, gan):
+            return Observation({"a": torch.tensor(1.0)}, lambda: 1 / 0)
+
+    with pytest.warns(UserWarning, match=r"Breaks could not draw .*breaks/00000002.png: division by zero"):
+        train(ring_gan(), 2, callbacks=[Breaks(2)])
+    assert len(table(tmp_path / "breaks.csv")) == 2

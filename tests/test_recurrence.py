@@ -141,6 +141,22 @@ def test_a_d_that_goes_on_to_new_states_does_not_return():
     assert returns(away).closeness.max() < 1e-12
 
 
+def test_both_come_back_if_each_does_to_the_same_state_and_not_if_one_stands_still():
+    turning, still = waves(torch.arange(30) * 2 * math.pi / 10), waves(torch.zeros(30))
+    slower = waves(torch.arange(30) * 2 * math.pi / 15)
+    turn, stand, slow = correlations(turning), correlations(still), correlations(slower)
+    assert returns(turn, turn).closeness[10:] == pytest.approx(1)
+    assert returns(turn, stand).closeness.max() < 1e-12
+    both = returns(turn, slow).closeness  # after 30; until then the best is where both are off by a little
+    assert both.max() < 0.9
+    for t in range(30):
+        best = 0.0
+        for s in range(t - 1):
+            gains = [sim[t, s].item() - max(sim[s + 1 : t, s].min().item(), 0.0) for sim in (turn, slow)]
+            best = max(best, min(gains))
+        assert both[t].item() == pytest.approx(best)
+
+
 def test_what_is_not_a_number_does_not_pass_for_a_return():
     states = waves(torch.arange(12) * 2 * math.pi / 4)
     states[6] = torch.nan

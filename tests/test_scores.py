@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
+from callbacks import SampleGrid
 from callbacks.fixed_fakes import FixedFakes
 from callbacks.noisy_reals import NoisyReals
 from lit_gans import GAN
@@ -199,6 +200,8 @@ def test_iterations_that_will_not_come_are_refused(unwritten):
         train(ring_gan(), 4, callbacks=[FixedFakes(freeze_at=[2, 5])])
     with pytest.raises(ValueError, match="the run has no max_steps; set it, or say by freeze_at"):
         train(ring_gan(), -1, callbacks=[FixedFakes()], max_epochs=1)
+    with pytest.raises(ValueError, match="both called 'sample_grid'"):
+        train(ring_gan(), 4, callbacks=[FixedFakes(name="sample_grid"), SampleGrid()])
     train(ring_gan(), 4, callbacks=[FixedFakes(freeze_at=[4])])
     train(ring_gan(), 4, callbacks=[FixedFakes(freeze_at=[500])], fast_dev_run=True)  # a trial of a longer run
 
@@ -292,7 +295,7 @@ def test_images_are_shown_at_every_level(tmp_path):
     assert len(list((tmp_path / "noisy_reals").iterdir())) == 2
     figure = probe.observe(trainer, gan).picture()
     assert [len(axes.images) for axes in figure.axes] == [2, 2]
-    clean, noisy = (image.get_array() for image in figure.axes[0].images)
+    clean, noisy = (image.get_array().data for image in figure.axes[0].images)
     assert clean == pytest.approx(((Images().reals(6)[0, 0] + 1) / 2).numpy(), abs=1e-6)
     assert abs(noisy - clean).mean() > 0.1
 

@@ -55,25 +55,34 @@ class Returns(NamedTuple):
     """The index of the older state; the state's own where there was no return."""
 
 
-def returns(similarity: Tensor) -> Returns:
+def returns(*similarities: Tensor) -> Returns:
     """How far each state t comes back to an older one s that had been left in between.
 
-    `max over s < r < t of sim(t, s) - max(sim(r, s), 0)`, and at least 0: how much more like s it is now than it was
-    meanwhile, where it was least so; what is opposite to s counts as unrelated. States that stand still, or move away
-    and on and on, have 0, those that run in a circle 1.
+    `max over s < t of sim(t, s) - max(min over s < r < t of sim(r, s), 0)`, and at least 0: how much more like s it is
+    now than it was meanwhile, where it was least so; what is opposite to s counts as unrelated. States that stand
+    still, or move away and on and on, have 0, those that run in a circle 1.
+
+    Of several similarities, as those of D's states and of G's, it is how far all of them come back to the same s: the
+    smallest of the differences, before the maximum is taken. That one of them stands still is no return.
 
     Args:
-        similarity: Of every two states, 1 for the same, 0 for unrelated ones; symmetric, shape `(..., t, t)`.
+        similarities: Of every two states, 1 for the same, 0 for unrelated ones; symmetric, each of shape `(..., t, t)`.
 
     Source: Thanh-Tung et al. 2018, fig. 1 ("very similar to what they were 3000 iterations ago"), in a number of ours.
     """
+    gains = torch.stack([_gain(similarity) for similarity in similarities]).amin(0)
+    closeness, to = gains.max(-1)
+    closeness = closeness.clamp(min=0)
+    return Returns(closeness, to.where(closeness > 0, torch.arange(gains.shape[-1], device=to.device)))
+
+
+def _gain(similarity: Tensor) -> Tensor:
+    """How much more like s than meanwhile, `[t, s]`; -inf where there is no meanwhile."""
     t = similarity.shape[-1]
     later = torch.ones(t, t, dtype=torch.bool, device=similarity.device).tril(-1)  # [r, s]: r comes after s
     lowest = similarity.where(later, math.inf).cummin(-2).values  # the least likeness to s, up to r
     lowest = torch.cat([torch.full_like(lowest[..., :1, :], math.inf), lowest[..., :-1, :]], -2)  # before r
-    closeness, to = (similarity.where(later, -math.inf) - lowest.clamp(min=0)).max(-1)
-    closeness = closeness.clamp(min=0)
-    return Returns(closeness, to.where(closeness > 0, torch.arange(t, device=to.device)))
+    return similarity.where(later, -math.inf) - lowest.clamp(min=0)
 
 
 class Winding(NamedTuple):

@@ -20,11 +20,11 @@ def dirac_portraits(
     titles: Sequence[str],
     caption: str = "",
 ) -> Figure:
-    """A column per seed: above, the path of the game in the plane of θ and D's slope; below, D at some iterations.
+    """A column per seed: the path of the game in the plane of θ and D's slope, and below it D at some iterations.
 
-    The path goes from light to dark and ends in a red dot; the blue cross is the equilibrium. Below, each of D's curves
-    has its iteration's shade; the red dot on it is the fake, the blue one the real point. D is drawn less its value at
-    the real point, because a constant says nothing about who is ahead.
+    The path goes from light to dark and ends in a red dot; the blue cross is the equilibrium. Each of D's curves has
+    its iteration's shade; the red dot on it is the fake, the blue one the real point. D is drawn less its value at the
+    real point, because a constant says nothing about who is ahead. Of one seed, both stand side by side.
 
     Args:
         iterations: Shape `(t,)`.
@@ -38,7 +38,11 @@ def dirac_portraits(
 
     Source: Thanh-Tung & Tran, fig. 8 and 12; Mescheder et al. 2018, fig. 1.
     """
-    figure, panels = common.panels(titles, rows_each=2, size=2.8)
+    if len(titles) == 1:
+        figure, panels = common.panels([titles[0], ""], size=3.2)
+        panels = panels.T  # one seed, and both in a row
+    else:
+        figure, panels = common.panels(titles, rows_each=2, size=2.8)
     shades = colormaps["viridis_r"](np.linspace(0.05, 1, max(len(curves), 2)))
     times = np.linspace(0, 1, len(theta))
     for seed, (portrait, below) in enumerate(panels):

@@ -18,7 +18,8 @@ def recurrence(
 ) -> Figure:
     """Time against time, a column per seed: red where two states are alike, blue where they are opposite.
 
-    A state that comes back is a red stripe off the diagonal; one that stands still, a red square.
+    A state that comes back is a red stripe off the diagonal; one that stands still, a red square. Of one seed, all
+    stand in a row.
 
     Args:
         iterations: Of the states, shape `(t,)`.
@@ -27,7 +28,12 @@ def recurrence(
         turns: Iterations `(u,)` and the turns of the mean fake `(u, S)`, for two-dimensional data.
         caption: The figure's title.
     """
-    figure, panels = common.panels(titles, rows_each=len(similarities) + (turns is not None), size=2.8)
+    height = len(similarities) + (turns is not None)
+    if len(titles) == 1:
+        figure, panels = common.panels([titles[0], *[""] * (height - 1)], size=3.2)
+        panels = panels.T  # one seed, and all in a row
+    else:
+        figure, panels = common.panels(titles, rows_each=height, size=2.8)
     first, last = float(iterations[0]), float(iterations[-1])
     for seed, column in enumerate(panels):
         for axes, similarity in zip(column, similarities.values(), strict=False):
@@ -41,7 +47,8 @@ def recurrence(
         for axes in column:
             axes.tick_params(labelsize=7)
             axes.locator_params(nbins=4)
-        column[-1].set_xlabel("iteration", fontsize=8)
+        for axes in column if len(panels) == 1 else column[-1:]:
+            axes.set_xlabel("iteration", fontsize=8)
     for axes, name in zip(panels[0], similarities, strict=False):
         axes.set_ylabel(f"{name}\niteration", fontsize=8)
     if turns is not None:
