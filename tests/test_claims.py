@@ -31,9 +31,13 @@ def table(path: Path, key: str, rows: dict[int, list[float]]) -> None:
         (claim.trained, [2.4, 2.3]),
         (claim.at_end, [0.4, 0.8]),
         (claim.highest, [9, 7]),
-        (claim.lowest, [0, 0.4]),
         (claim.untrained, [2, 4]),
         (claim.end_over_start, [0.2, 0.2]),
+        (claim.between(400, 1000), [4.5, 4]),
+        (claim.between(3000, 4000), [0.4, 0.8]),
+        (claim.at(1000), [0, 1]),
+        (claim.at(1400), [0, 1]),
+        (claim.at(9000), [0.4, 0.8]),
     ],
 )
 def test_a_column_is_summed_up_over_the_run(over, expected, tmp_path):

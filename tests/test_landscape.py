@@ -9,8 +9,8 @@ from torch import Tensor
 
 from callbacks import LandscapeProbe
 from lit_gans import plotting
-from lit_gans.metrics import landscape, landscape_shape, unit_directions
 from lit_gans.losses import NonSaturating, Wasserstein
+from lit_gans.metrics import landscape, landscape_shape, unit_directions
 from lit_gans.penalties import Logit, Probability
 from lit_gans.streams import stream
 from tests.toys import assert_same, ring_gan, state, train

@@ -82,14 +82,24 @@ def highest(iterations: plotting.Array, values: plotting.Array) -> plotting.Arra
     return values[iterations > 0].max(0)
 
 
-def lowest(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
-    """The smallest value of any look at the trained game."""
-    return values[iterations > 0].min(0)
-
-
 def untrained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The value of the untrained game."""
     return values[iterations == 0][0]
+
+
+def between(first: int, last: int) -> Callable[[plotting.Array, plotting.Array], plotting.Array]:
+    """The mean over the looks from one iteration to another; of a shorter run, its last value."""
+
+    def mean(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+        within = (iterations >= first) & (iterations <= last)
+        return values[within].mean(0) if within.any() else values[-1]
+
+    return mean
+
+
+def at(iteration: int) -> Callable[[plotting.Array, plotting.Array], plotting.Array]:
+    """The value at one iteration, or at the end of a run that is shorter."""
+    return lambda iterations, values: values[iterations <= iteration][-1]
 
 
 def end_over_start(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:

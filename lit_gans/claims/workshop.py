@@ -1,0 +1,108 @@
+"""The claims of *On catastrophic forgetting and mode collapse in GANs* (Thanh-Tung, Tran & Venkatesh, 2018).
+
+Thresholds stand here, in the code, before the runs that they judge.
+"""
+
+from .claim import Claim, at_end, between, column_of, end_over_start, second_half, trained, untrained
+
+WORKSHOP = {
+    "WS-1": Claim(
+        statement="Under plain SGD the game runs in a loop: the fakes travel around the ring, and both players come back "
+        "to what they were.",
+        source="Thanh-Tung et al. 2018, fig. 1",
+        base="ring",
+        runs={"non-saturating, SGD": ("probes",), "R1, Adam": ("r1", "adam", "probes")},
+        measures={
+            "return": column_of(
+                "recurrence",
+                "recurrence/return",
+                "how far the game returns to an older state, iterations 5 000 to 10 000",
+                between(5000, 10000),
+            ),
+            "turns": column_of(
+                "recurrence",
+                "recurrence/turns",
+                "turns of the mean fake around the ring, most up to iteration 10 000",
+                lambda iterations, values: abs(values[iterations <= 10000]).max(0),
+            ),
+        },
+        relations={
+            "SGD: returns, above 0.6": lambda n: n["return"]["non-saturating, SGD"].mean() > 0.6,
+            "R1, Adam: does not, below 0.3": lambda n: n["return"]["R1, Adam"].mean() < 0.3,
+            "SGD: the fakes travel around, more than 2 turns": lambda n: n["turns"]["non-saturating, SGD"].mean() > 2,
+            "R1, Adam: they do not, below 1": lambda n: n["turns"]["R1, Adam"].mean() < 1,
+        },
+    ),
+    "WS-2": Claim(
+        statement="With a zero-centred gradient penalty the fakes are pulled in different directions.",
+        source="Thanh-Tung et al. 2018, fig. 2",
+        base="ring",
+        runs={"non-saturating, SGD": ("probes",), "0-GP, SGD": ("zero_gp", "probes")},
+        measures={
+            "attraction": column_of(
+                "attraction",
+                "fakes/attraction",
+                "mean resultant length of the pull on fakes, mean over the run",
+                trained,
+            )
+        },
+        relations={
+            "0-GP: lower": lambda n: n["attraction"]["0-GP, SGD"].mean() < n["attraction"]["non-saturating, SGD"].mean()
+        },
+    ),
+    "WS-3": Claim(
+        statement="With Adam D's field stands still, but the fakes do not escape from mode collapse.",
+        source="Thanh-Tung et al. 2018, fig. 3 and section 2.2",
+        base="ring",
+        runs={
+            "non-saturating, SGD": ("probes",),
+            "Adam": ("adam", "probes"),
+            "0-GP, Adam": ("zero_gp", "adam", "probes"),
+        },
+        measures={
+            "cosine": column_of(
+                "vector_field", "field/cosine", "mean cosine of D's field over 500 iterations, second half", second_half
+            ),
+            "modes": column_of("mode_coverage", "modes/covered", "modes covered of 8, at the end", at_end),
+        },
+        relations={
+            "Adam: the field stands still, above 0.9": lambda n: n["cosine"]["Adam"].mean() > 0.9,
+            "Adam: not all modes, for any seed": lambda n: bool((n["modes"]["Adam"] < 8).all()),
+            "Adam: fewer modes than with 0-GP": lambda n: n["modes"]["Adam"].mean() < n["modes"]["0-GP, Adam"].mean(),
+        },
+    ),
+    "WS-6": Claim(
+        statement="As a perceptron's G collapses, the effective rank of its layers falls and their columns become "
+        "alike; convolutions keep their rank.",
+        source="Thanh-Tung et al. 2018, sections 3.1 and 3.2",
+        base="landscape",
+        full_size="mnist",
+        runs={"MLP, SGD (collapses)": ("sgd",), "MLP, Adam": (), "DCGAN, Adam": ("dcgan",)},
+        measures={
+            "rank": column_of(
+                "weight_rank", "rank/effective_share", "effective rank of G's layers, end over start", end_over_start
+            ),
+            "cosine": column_of("weight_rank", "rank/column_cosine", "mean cosine of columns, at the end", at_end),
+            "null": column_of("weight_rank", "rank/column_cosine", "the same, untrained", untrained),
+            "neighbours": column_of(
+                "nearest_reals",
+                "fakes/nearest_reals",
+                "training images that are nearest to one of 1 000 samples, lowest of the run",
+                lambda t, values: values[t > 0].min(0),
+            ),
+        },
+        relations={
+            "MLP, SGD: G has collapsed, to at most 50 neighbours at some time": lambda n: bool(
+                (n["neighbours"]["MLP, SGD (collapses)"] <= 50).all()
+            ),
+            "MLP, SGD: the effective rank falls by a tenth": lambda n: n["rank"]["MLP, SGD (collapses)"].mean() < 0.9,
+            "MLP, Adam: the effective rank falls by a tenth": lambda n: n["rank"]["MLP, Adam"].mean() < 0.9,
+            "MLP, SGD: columns become more alike, for every seed": lambda n: bool(
+                (n["cosine"]["MLP, SGD (collapses)"] > n["null"]["MLP, SGD (collapses)"]).all()
+            ),
+            "DCGAN: keeps more of its effective rank than the MLP with Adam": lambda n: (
+                n["rank"]["DCGAN, Adam"].mean() > n["rank"]["MLP, Adam"].mean()
+            ),
+        },
+    ),
+}
