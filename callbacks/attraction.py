@@ -5,9 +5,8 @@ from functools import partial
 import pytorch_lightning as pl
 import torch
 
-from lit_gans import GAN
-from lit_gans.metrics.fields import attraction, discriminator_gradient
-from lit_gans.plotting.fields import arrows, cosines
+from lit_gans import GAN, plotting
+from lit_gans.metrics import attraction, discriminator_gradient
 
 from .looking import array, held_out_reals, panel_titles, watched, with_seeds_axis
 from .probe import Observation, Probe
@@ -57,8 +56,8 @@ class Attraction(Probe):
         ]
         caption = f"where D pulls the fakes, iteration {gan.iteration}"
         if fake.shape[2:] != (2,):
-            return Observation({"fakes/attraction": found}, partial(cosines, pulls, titles, caption))
+            return Observation({"fakes/attraction": found}, partial(plotting.cosines, pulls, titles, caption))
         real = held_out_reals(trainer, self.n_samples)
         real = torch.empty(0, 2) if real is None else real
-        picture = partial(arrows, array(fake), pulls, array(real), titles, caption)
+        picture = partial(plotting.arrows, array(fake), pulls, array(real), titles, caption)
         return Observation({"fakes/attraction": found}, picture)

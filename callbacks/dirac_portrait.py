@@ -8,9 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_gans import GAN
+from lit_gans import GAN, plotting
 from lit_gans.metrics import discriminator_gradient, landscape, landscape_shape
-from lit_gans.plotting.dirac import dirac_portraits
 
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
 from .pictures import Picture
@@ -117,7 +116,7 @@ class DiracPortrait(Trend):
         assert self._real is not None
         iterations, series = self.series(gan)
         return partial(
-            dirac_portraits,
+            plotting.dirac_portraits,
             iterations,
             series[self.key("dirac/theta")],
             series[self.key("dirac/slope")],

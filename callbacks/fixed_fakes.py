@@ -10,10 +10,9 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_gans import GAN
+from lit_gans import GAN, plotting
+from lit_gans.metrics import realness, set_scores
 from lit_gans.metrics.fields import Discriminator
-from lit_gans.metrics.scores import realness, set_scores
-from lit_gans.plotting.scores import fixed_fakes
 
 from .looking import for_each_seed, panel_titles, training_reals, watched
 from .pictures import Picture
@@ -147,7 +146,7 @@ class FixedFakes(Trend):
         unknown = np.full((len(iterations), len(panel_titles(gan))), np.nan)
         made_at = np.array(sorted(self.fakes))
         return partial(
-            fixed_fakes,
+            plotting.fixed_fakes,
             iterations,
             made_at,
             np.stack([unknown, *(series.get(self.key(f"fakes/score_from_{made}"), unknown) for made in made_at)])[1:],

@@ -4,8 +4,7 @@ import pytorch_lightning as pl
 import torch
 
 from lit_gans import GAN
-from lit_gans.metrics.generalization import epsilon_optimality, generalization_gap
-from lit_gans.metrics.surfaces import as_probability
+from lit_gans.metrics import as_probability, epsilon_optimality, generalization_gap
 
 from .fixed_fake_set import fixed_fakes
 from .looking import for_each_seed, held_out_reals, training_reals, watched

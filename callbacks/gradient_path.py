@@ -6,10 +6,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_gans import GAN
-from lit_gans.metrics.paths import growth, log_mean, nearest, path_gradients
+from lit_gans import GAN, plotting
+from lit_gans.metrics import growth, log_mean, nearest, path_gradients
 from lit_gans.penalties import Logit, Output
-from lit_gans.plotting.paths import gradient_paths
 
 from .looking import array, panel_titles, training_reals, watched, with_seeds_axis
 from .probe import Observation, Probe
@@ -79,7 +78,7 @@ class GradientPath(Probe):
         numbers["path/growth_over_pairs"] = growth(steepest, found.distance)
         output = type(self.output).__name__.lower()
         picture = partial(
-            gradient_paths,
+            plotting.gradient_paths,
             array(with_seeds_axis(gan, found.norms)),
             array(with_seeds_axis(gan, found.distance)),
             array(torch.stack(way or [means]).reshape(-1, 2, len(panel_titles(gan)))),

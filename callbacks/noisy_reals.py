@@ -6,9 +6,8 @@ from functools import partial
 import pytorch_lightning as pl
 import torch
 
-from lit_gans import GAN
-from lit_gans.metrics.scores import noisy_logits, rank_correlation, realness
-from lit_gans.plotting.scores import noisy_scores
+from lit_gans import GAN, plotting
+from lit_gans.metrics import kendall_tau, noisy_logits, realness
 from lit_gans.streams import stream
 
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
@@ -66,11 +65,11 @@ class NoisyReals(Probe):
             side = realness(gan.loss, found.flatten(-2), logits(samples), fake)
         scores = side.sigmoid().unflatten(-1, found.shape[-2:])
         numbers = {f"noise/score_at_{s:g}": scores[..., i].mean(-1) for i, s in enumerate(self.levels.tolist())}
-        numbers["noise/rank_correlation"] = rank_correlation(found).mean(-1)
+        numbers["noise/rank_correlation"] = kendall_tau(found).mean(-1)
         examples = real[:1] + self.levels.reshape(-1, *[1] * (real.ndim - 1)) * noise[:1]
         is_image = real.ndim == 4 and real.shape[1] in (1, 3)
         picture = partial(
-            noisy_scores,
+            plotting.noisy_scores,
             self.levels.numpy(),
             array(with_seeds_axis(gan, scores)),
             panel_titles(gan),

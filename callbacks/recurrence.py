@@ -7,10 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_gans import GAN
-from lit_gans.metrics import grid_points
-from lit_gans.metrics.recurrence import agreements, correlations, returns, winding
-from lit_gans.plotting.recurrence import recurrence
+from lit_gans import GAN, plotting
+from lit_gans.metrics import agreements, correlations, grid_points, returns, winding
 from lit_gans.streams import stream
 
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
@@ -111,7 +109,7 @@ class Recurrence(Trend):
         iterations, series = self.series(gan)
         turns = series.get(self.key("recurrence/turns"))
         return partial(
-            recurrence,
+            plotting.recurrences,
             torch.tensor(self._looks).numpy(),
             similarities,
             panel_titles(gan),

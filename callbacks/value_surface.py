@@ -6,18 +6,17 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_gans import GAN
+from lit_gans import GAN, plotting
 from lit_gans.losses import Objective
-from lit_gans.metrics.fields import grid_points
-from lit_gans.metrics.surfaces import (
+from lit_gans.metrics import (
     as_probability,
+    grid_points,
     monotone_distance,
     optimal_logit,
     rank_correlation,
     roughness,
     surface_distance,
 )
-from lit_gans.plotting.surfaces import value_surfaces
 
 from .fixed_fake_set import fixed_fakes
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
@@ -103,7 +102,7 @@ class ValueSurface(Probe):
             # In float32, so that rounding does not rank points at which D* is the same.
             numbers["rank_correlation"] = rank_correlation(logits.float(), optimal_logit(*log_densities).float())
         picture = partial(
-            value_surfaces,
+            plotting.value_surfaces,
             array(with_seeds_axis(gan, surfaces)),
             self.extent,
             array(training_reals(trainer, self.n_samples)),

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
-from lit_gans import GAN
-from lit_gans.metrics.ranks import convolution_ranks, convolution_route, matrix_ranks
+from lit_gans import GAN, plotting
+from lit_gans.metrics import convolution_ranks, convolution_route, matrix_ranks
 from lit_gans.modes import evaluating
-from lit_gans.plotting.ranks import layer_ranks
 from lit_gans.seeds import SeedStack
 
 from .pictures import Picture
@@ -140,7 +139,7 @@ class WeightRank(Trend):
             }
             for kind in ("effective", "numerical")
         }
-        return partial(layer_ranks, iterations, shares, cosines, f"weights of the {self.player}")
+        return partial(plotting.layer_ranks, iterations, shares, cosines, f"weights of the {self.player}")
 
 
 def _network(gan: GAN, player: str) -> nn.Module:

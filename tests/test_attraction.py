@@ -10,7 +10,7 @@ from PIL import Image
 
 from callbacks.attraction import Attraction
 from lit_gans import GAN
-from lit_gans.metrics.fields import attraction, discriminator_gradient
+from lit_gans.metrics import attraction, discriminator_gradient
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.plotting.fields import cosines
 from tests.toys import Batches, assert_same, ring_gan, state, train

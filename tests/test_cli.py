@@ -1,8 +1,10 @@
 """The command line: every shipped config runs, configs compose, and mistakes are told in a few lines."""
 
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ import yaml
 from matplotlib.figure import Figure
 from PIL import Image
 
-from callbacks import Probe, SampleWriter, WeightClipping
-from lit_gans import GAN, cli
+from callbacks import FixedFakeSet, OldFake, Probe, SampleWriter, WeightClipping
+from lit_gans import GAN, DiscriminatorHook, cli
 from lit_gans.penalties import R1, ZeroGP
 from tests.idx_files import write_mnist
 
@@ -77,10 +79,12 @@ def refused(capsys):
 
 
 def composed(path):
-    """What a shipped file runs with: a base alone, a variant on the ring, one for images on the digits."""
-    if "data" in yaml.safe_load(path.read_text()):
+    """What a shipped file runs with: a base alone, a variant on the base that it names, on digits, or on the ring."""
+    text = path.read_text()
+    if "model" in yaml.safe_load(text) and "data" in yaml.safe_load(text):
         return [path]
-    return [DIGITS if "images" in path.read_text() else RING, path]
+    named = re.search(r"configs/(\w+\.yaml)", text)
+    return [CONFIGS / named[1] if named else DIGITS if "images" in text else RING, path]
 
 
 # ------------------------------------------------------------------------------------------------ every shipped config
@@ -91,11 +95,15 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     configs = composed(path)
     if configs[0] != path:  # drawing the ring's figures once is enough
         monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
-    clipped = []
-    clip = WeightClipping.discriminator_updated
-    monkeypatch.setattr(WeightClipping, "discriminator_updated", lambda self: (clipped.append(self), clip(self)))
+    fired = Counter()
+    for kind, method in (
+        (WeightClipping, "discriminator_updated"),
+        (OldFake, "mix_fakes"),
+        (FixedFakeSet, "mix_fakes"),
+    ):
+        monkeypatch.setattr(kind, method, counted(getattr(kind, method), fired))
     settings = dict(QUICK)
-    if "MNIST" in configs[0].read_text():
+    if "MNISTDataModule" in configs[0].read_text():
         write_mnist(tmp_path / "images", n_train=320, n_test=64)
         settings["data.data_dir"] = tmp_path / "images"
 
@@ -114,12 +122,20 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     ours = [each for each in done.trainer.callbacks if type(each).__name__ in asked]
     assert len(ours) == len(asked)
     for callback in ours:
-        if isinstance(callback, WeightClipping):
-            assert len(clipped) == 1 + ITERATIONS * done.model.n_critic
+        if isinstance(callback, DiscriminatorHook):
+            assert fired[type(callback)] >= ITERATIONS * done.model.n_critic
         else:
             assert isinstance(callback, Probe), f"say how to see that {type(callback).__name__} fired"
             assert callback._last_look == ITERATIONS
             assert list(folder.glob(f"{callback.name}*")), callback.name
+
+
+def counted(method, calls):
+    def call(self, *arguments):
+        calls[type(self)] += 1
+        return method(self, *arguments)
+
+    return call
 
 
 def _callbacks_of(path):

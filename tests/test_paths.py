@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks.gradient_path import GradientPath
-from lit_gans.metrics.paths import growth, log_mean, nearest, path_gradients
+from lit_gans.metrics import growth, log_mean, nearest, path_gradients
 from lit_gans.networks import MLPDiscriminator
 from lit_gans.penalties import Logit, Probability
 from tests.toys import assert_same, ring_gan, state, train

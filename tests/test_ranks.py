@@ -14,7 +14,7 @@ from torch import nn
 from callbacks.weight_rank import WeightRank, _weight
 from datamodules import DigitsDataModule
 from lit_gans import GAN
-from lit_gans.metrics.ranks import (
+from lit_gans.metrics import (
     circular_singular_values,
     column_cosine,
     convolution_matrix,

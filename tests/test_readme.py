@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import callbacks
 from lit_gans import losses, penalties
 from lit_gans.cli import main
 
@@ -37,6 +38,22 @@ def test_a_penalty_takes_about_ten_lines():
         assert len([line for line in body.splitlines() if line.strip()]) <= 10
 
 
+def test_a_new_probe_in_ten_lines_runs_as_printed(tmp_path, monkeypatch):
+    files = named_files("A new probe in ten lines")
+    assert set(files) == {"my_probes.py", "my_probes.yaml"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert len([line for line in files["my_probes.py"].split("\n\n\n")[1].splitlines() if line.strip()]) <= 10
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    few = ["--trainer.max_steps=4", "--data.samples_per_epoch=1024", "--model.seeds=[3,4]"]
+    main(["fit", "--config", "configs/ring.yaml", "--config", "my_probes.yaml", *few])
+    run = tmp_path / "runs/ring/version_0"
+    columns = (run / "logit_spread.csv").read_text().splitlines()[0].split(",")
+    assert columns == ["iteration", "fakes/logit_std", "fakes/logit_std/seed_3", "fakes/logit_std/seed_4"]
+    assert (run / "logit_spread/00000004.png").is_file()
+
+
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     code = re.search(r"\*\*In Python:\*\*\n\n```python\n(.*?)```", README, flags=re.DOTALL)
     assert code is not None
@@ -64,11 +81,15 @@ def test_pages_and_pictures_that_the_readme_shows_exist(path):
 
 
 def test_the_tables_name_every_objective_and_penalty():
-    for base, abstract in (
-        (losses.Objective, {"Objective", "SeparableObjective"}),
-        (penalties.Penalty, {"Penalty", "GradientPenalty"}),
+    for module, base, abstract in (
+        (losses, losses.Objective, {"Objective", "SeparableObjective"}),
+        (penalties, penalties.Penalty, {"Penalty", "GradientPenalty"}),
     ):
-        module = losses if base is losses.Objective else penalties
         names = {k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, base)} - abstract
         for name in names:
             assert f"| `{name}` |" in README
+
+
+def test_every_callback_is_named():
+    for name in set(callbacks.__all__) - {"Observation", "Probe", "Verdict", "SampleWriter"}:
+        assert f"`{name}`" in README

@@ -12,9 +12,9 @@ from PIL import Image
 from callbacks.recurrence import Recurrence
 from datamodules import DigitsDataModule
 from lit_gans import GAN
-from lit_gans.metrics.recurrence import agreements, correlations, returns, winding
+from lit_gans.metrics import agreements, correlations, returns, winding
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
-from lit_gans.plotting.recurrence import recurrence
+from lit_gans.plotting import recurrences
 from tests.toys import assert_same, ring_gan, state, train
 
 
@@ -348,9 +348,9 @@ def test_the_picture_has_a_column_per_seed(turns):
     iterations = torch.tensor([0, 5, 20]).numpy()
     values = torch.eye(3).repeat(4, 1, 1).numpy()
     around = None if turns is None else (iterations, torch.zeros(3, 4).numpy())
-    figure = recurrence(iterations, {"D": values, "G": values}, [f"seed {i}" for i in range(4)], around)
+    figure = recurrences(iterations, {"D": values, "G": values}, [f"seed {i}" for i in range(4)], around)
     panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert len(panels) == 4 * (2 if turns is None else 3)
     (mesh,) = panels[0].collections
     assert mesh.get_array().reshape(3, 3).tolist() == torch.eye(3).tolist()
-    recurrence(iterations[:1], {"D": values[:, :1, :1]}, ["a", "b", "c", "d"])
+    recurrences(iterations[:1], {"D": values[:, :1, :1]}, ["a", "b", "c", "d"])

@@ -16,7 +16,7 @@ from callbacks.fixed_fakes import FixedFakes
 from callbacks.noisy_reals import NoisyReals
 from lit_gans import GAN
 from lit_gans.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
-from lit_gans.metrics.scores import noisy_logits, rank_correlation, realness, set_scores
+from lit_gans.metrics import kendall_tau, noisy_logits, realness, set_scores
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.plotting.scores import fixed_fakes, noisy_scores
 from tests.toys import Batches, assert_same, ring_gan, state, train
@@ -96,12 +96,12 @@ def test_noise_keeps_its_direction_and_grows(shape, leading):
     ],
 )
 def test_the_rank_correlation_by_hand(values, expected):
-    assert rank_correlation(torch.tensor(values).double()).item() == pytest.approx(expected)
+    assert kendall_tau(torch.tensor(values).double()).item() == pytest.approx(expected)
 
 
 def test_the_rank_correlation_pair_by_pair():
     values = torch.randint(5, (3, 4, 7)).double()
-    found = rank_correlation(values)
+    found = kendall_tau(values)
     for index in itertools.product(range(3), range(4)):
         row = values[index].tolist()
         pairs = [(b > a) - (b < a) for a, b in itertools.combinations(row, 2)]

@@ -19,10 +19,11 @@ from callbacks.value_surface import ValueSurface
 from datamodules import DigitsDataModule, GaussianPairDataModule, GridDataModule, RingDataModule
 from lit_gans import GAN
 from lit_gans.losses import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
-from lit_gans.metrics.fields import grid_points
-from lit_gans.metrics.generalization import epsilon_optimality, generalization_gap
-from lit_gans.metrics.surfaces import (
+from lit_gans.metrics import (
     as_probability,
+    epsilon_optimality,
+    generalization_gap,
+    grid_points,
     monotone_distance,
     optimal_logit,
     rank_correlation,

@@ -15,6 +15,10 @@ Numbers = Mapping[str, Mapping[str, plotting.Array]]
 """By the measure's name and by the run's: one number per seed."""
 
 
+Relation = Callable[[Numbers], bool]
+"""What must be true of the numbers."""
+
+
 @dataclass(frozen=True)
 class Measure:
     """A number that is read from every run."""
@@ -38,10 +42,20 @@ class Claim:
     """By name: the variants of `configs/variants` that a run adds to `base`."""
     measures: dict[str, Measure]
     """By name: what is read from each run."""
-    relations: dict[str, Callable[[Numbers], bool]]
+    relations: dict[str, Relation]
     """What must be true, in words, and the test of it."""
     full_size: str | None = None
     """The config of the paper's own size, where `base` is smaller."""
+
+
+def above(measure: str, run: str, threshold: float) -> Relation:
+    """The mean over seeds of a run lies above a threshold."""
+    return lambda n: bool(n[measure][run].mean() > threshold)
+
+
+def lower(measure: str, run: str, than: str, by: float = 0.0) -> Relation:
+    """The mean over seeds of one run lies lower than another's, by more than a margin."""
+    return lambda n: bool(n[measure][run].mean() < n[measure][than].mean() - by)
 
 
 def column_of(

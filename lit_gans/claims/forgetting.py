@@ -3,7 +3,7 @@
 Thresholds stand here, in the code, before the runs that they judge.
 """
 
-from .claim import Claim, at_end, between, column_of, highest, second_half, trained, untrained
+from .claim import Claim, above, at_end, between, column_of, highest, lower, second_half, trained, untrained
 
 LOCAL_MAXIMA = column_of(
     "landscape_probe",
@@ -42,7 +42,7 @@ FORGETTING = {
         relations={
             "non-saturating, SGD: below 0.3": lambda n: n["cosine"]["non-saturating, SGD"].mean() < 0.3,
             **{
-                f"{run}: above 0.9": lambda n, run=run: n["cosine"][run].mean() > 0.9
+                f"{run}: above 0.9": above("cosine", run, 0.9)
                 for run in ("R1", "0-GP", "imbalanced", "Adam", "WGAN-GP", "WGAN-GP, n_critic 5", "WGAN-GP, Adam")
             },
         },
@@ -84,9 +84,7 @@ FORGETTING = {
             "0-GP: the mean score of old fakes stays below 1/2, for every seed": lambda n: bool(
                 (n["score"]["0-GP, SGD"] < 0.5).all()
             ),
-            "0-GP: fewer are scored real": lambda n: (
-                n["mean"]["0-GP, SGD"].mean() < n["mean"]["non-saturating, SGD"].mean()
-            ),
+            "0-GP: fewer are scored real": lower("mean", "0-GP, SGD", "non-saturating, SGD"),
         },
     ),
     "CF-4": Claim(
@@ -109,18 +107,14 @@ FORGETTING = {
             "maxima": LOCAL_MAXIMA,
         },
         relations={
-            "SGD: above 0.9 of the curves are monotone at some look": lambda n: (
-                n["monotone"]["non-saturating, SGD"].mean() > 0.9
-            ),
+            "SGD: above 0.9 of the curves are monotone at some look": above("monotone", "non-saturating, SGD", 0.9),
             "SGD: more are monotone than with an untrained D, for every seed": lambda n: bool(
                 (n["monotone"]["non-saturating, SGD"] > n["null"]["non-saturating, SGD"]).all()
             ),
             "SGD: at least half of the curves have turned between two looks, for every seed": lambda n: bool(
                 (n["turned"]["non-saturating, SGD"] >= 0.5).all()
             ),
-            "SGD: fewer images are local maxima than with 0-GP": lambda n: (
-                n["maxima"]["non-saturating, SGD"].mean() < n["maxima"]["0-GP, Adam"].mean()
-            ),
+            "SGD: fewer images are local maxima than with 0-GP": lower("maxima", "non-saturating, SGD", "0-GP, Adam"),
         },
     ),
     "CF-5": Claim(
@@ -140,14 +134,9 @@ FORGETTING = {
             "width": HALF_WIDTH,
         },
         relations={
+            **{f"{run}: above 0.8": above("maxima", run, 0.8) for run in ("0-GP", "R1", "WGAN-GP, n_critic 5")},
             **{
-                f"{run}: above 0.8": lambda n, run=run: n["maxima"][run].mean() > 0.8
-                for run in ("0-GP", "R1", "WGAN-GP, n_critic 5")
-            },
-            **{
-                f"non-saturating: lower than {run} by 0.1": lambda n, run=run: (
-                    n["maxima"]["non-saturating"].mean() < n["maxima"][run].mean() - 0.1
-                )
+                f"non-saturating: lower than {run} by 0.1": lower("maxima", "non-saturating", run, by=0.1)
                 for run in ("0-GP", "R1", "WGAN-GP, n_critic 5")
             },
             "untrained: below 0.5": lambda n: n["null"]["non-saturating"].mean() < 0.5,
@@ -175,9 +164,7 @@ FORGETTING = {
             "λ = 10: maxima at most 0.8 times as wide": lambda n: (
                 n["width"]["0-GP, λ = 10"].mean() < 0.8 * n["width"]["0-GP, λ = 100"].mean()
             ),
-            "λ = 10: fewer different neighbours": lambda n: (
-                n["neighbours"]["0-GP, λ = 10"].mean() < n["neighbours"]["0-GP, λ = 100"].mean()
-            ),
+            "λ = 10: fewer different neighbours": lower("neighbours", "0-GP, λ = 10", "0-GP, λ = 100"),
         },
     ),
     "CF-7": Claim(
@@ -210,7 +197,7 @@ FORGETTING = {
             "plain: still moves by more than 0.25 at the end, in most seeds": lambda n: (
                 (n["amplitude"]["plain"] > 0.25).mean() > 0.5
             ),
-            "plain: D is monotone most of the time": lambda n: n["monotone"]["plain"].mean() > 0.5,
+            "plain: D is monotone most of the time": above("monotone", "plain", 0.5),
             "R1: ends within 0.25 of 0, in nine seeds of ten": lambda n: (n["amplitude"]["R1"] < 0.25).mean() >= 0.9,
             "R1: D is highest at the real point in the end, in most seeds": lambda n: (
                 (n["late"]["R1"] > 0.5).mean() > 0.5

@@ -3,12 +3,12 @@
 Thresholds stand here, in the code, before the runs that they judge.
 """
 
-from .claim import Claim, at_end, between, column_of, end_over_start, second_half, trained, untrained
+from .claim import Claim, above, at_end, between, column_of, end_over_start, lower, second_half, trained, untrained
 
 WORKSHOP = {
     "WS-1": Claim(
-        statement="Under plain SGD the game runs in a loop: the fakes travel around the ring, and both players come back "
-        "to what they were.",
+        statement="Under plain SGD the game runs in a loop: the fakes travel around the ring, and both players come "
+        "back to what they were.",
         source="Thanh-Tung et al. 2018, fig. 1",
         base="ring",
         runs={"non-saturating, SGD": ("probes",), "R1, Adam": ("r1", "adam", "probes")},
@@ -27,9 +27,9 @@ WORKSHOP = {
             ),
         },
         relations={
-            "SGD: returns, above 0.6": lambda n: n["return"]["non-saturating, SGD"].mean() > 0.6,
+            "SGD: returns, above 0.6": above("return", "non-saturating, SGD", 0.6),
             "R1, Adam: does not, below 0.3": lambda n: n["return"]["R1, Adam"].mean() < 0.3,
-            "SGD: the fakes travel around, more than 2 turns": lambda n: n["turns"]["non-saturating, SGD"].mean() > 2,
+            "SGD: the fakes travel around, more than 2 turns": above("turns", "non-saturating, SGD", 2),
             "R1, Adam: they do not, below 1": lambda n: n["turns"]["R1, Adam"].mean() < 1,
         },
     ),
@@ -46,9 +46,7 @@ WORKSHOP = {
                 trained,
             )
         },
-        relations={
-            "0-GP: lower": lambda n: n["attraction"]["0-GP, SGD"].mean() < n["attraction"]["non-saturating, SGD"].mean()
-        },
+        relations={"0-GP: lower": lower("attraction", "0-GP, SGD", "non-saturating, SGD")},
     ),
     "WS-3": Claim(
         statement="With Adam D's field stands still, but the fakes do not escape from mode collapse.",
@@ -66,9 +64,9 @@ WORKSHOP = {
             "modes": column_of("mode_coverage", "modes/covered", "modes covered of 8, at the end", at_end),
         },
         relations={
-            "Adam: the field stands still, above 0.9": lambda n: n["cosine"]["Adam"].mean() > 0.9,
+            "Adam: the field stands still, above 0.9": above("cosine", "Adam", 0.9),
             "Adam: not all modes, for any seed": lambda n: bool((n["modes"]["Adam"] < 8).all()),
-            "Adam: fewer modes than with 0-GP": lambda n: n["modes"]["Adam"].mean() < n["modes"]["0-GP, Adam"].mean(),
+            "Adam: fewer modes than with 0-GP": lower("modes", "Adam", "0-GP, Adam"),
         },
     ),
     "WS-6": Claim(

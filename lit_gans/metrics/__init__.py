@@ -1,22 +1,73 @@
 """Measures of a game: pure functions, tensors in, small typed results out, the seeds axis first."""
 
 from .coverage import ClassCoverage, Coverage, class_coverage, mode_coverage, nearest_reals
-from .fields import discriminator_gradient, field_cosine, generator_field, grid_points, real_field
-from .landscape import LandscapeShape, landscape, landscape_shape, unit_directions
+from .fields import attraction, discriminator_gradient, field_cosine, generator_field, grid_points, real_field
+from .generalization import EpsilonOptimality, epsilon_optimality, generalization_gap
+from .landscapes import LandscapeShape, landscape, landscape_shape, unit_directions
+from .paths import PathGradients, growth, log_mean, nearest, path_gradients
+from .ranks import (
+    Ranks,
+    column_cosine,
+    convolution_matrix,
+    convolution_ranks,
+    convolution_route,
+    effective_rank,
+    matrix_ranks,
+    numerical_rank,
+    singular_values,
+)
+from .recurrence import Returns, Winding, agreements, correlations, returns, winding
+from .scores import SetScores, kendall_tau, noisy_logits, realness, set_scores
+from .surfaces import as_probability, monotone_distance, optimal_logit, rank_correlation, roughness, surface_distance
 
 __all__ = [
     "ClassCoverage",
     "Coverage",
+    "EpsilonOptimality",
     "LandscapeShape",
+    "PathGradients",
+    "Ranks",
+    "Returns",
+    "SetScores",
+    "Winding",
+    "agreements",
+    "as_probability",
+    "attraction",
     "class_coverage",
+    "column_cosine",
+    "convolution_matrix",
+    "convolution_ranks",
+    "convolution_route",
+    "correlations",
     "discriminator_gradient",
+    "effective_rank",
+    "epsilon_optimality",
     "field_cosine",
+    "generalization_gap",
     "generator_field",
     "grid_points",
+    "growth",
+    "kendall_tau",
     "landscape",
     "landscape_shape",
+    "log_mean",
+    "matrix_ranks",
     "mode_coverage",
+    "monotone_distance",
+    "nearest",
     "nearest_reals",
+    "noisy_logits",
+    "numerical_rank",
+    "optimal_logit",
+    "path_gradients",
+    "rank_correlation",
     "real_field",
+    "realness",
+    "returns",
+    "roughness",
+    "set_scores",
+    "singular_values",
+    "surface_distance",
     "unit_directions",
+    "winding",
 ]

@@ -66,7 +66,7 @@ def field_cosine(before: Tensor, after: Tensor) -> Tensor:
         Shape `(...)`, from -1 to 1.
     """
     # Unit vectors first: a product of two tiny norms would underflow.
-    return (_unit(before) * _unit(after)).sum(-1).mean(-1)
+    return (unit(before) * unit(after)).sum(-1).mean(-1)
 
 
 def attraction(field: Tensor) -> Tensor:
@@ -84,10 +84,11 @@ def attraction(field: Tensor) -> Tensor:
     Source: Thanh-Tung et al. 2018, fig. 2, in a number of our own.
     """
     finite = field.isfinite().all(-1, keepdim=True)
-    return torch.linalg.vector_norm(_unit(torch.where(finite, field, 0)).mean(-2), dim=-1)
+    return torch.linalg.vector_norm(unit(torch.where(finite, field, 0)).mean(-2), dim=-1)
 
 
-def _unit(vectors: Tensor) -> Tensor:
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors along the last axis at length 1; those of length 0 stay."""
     # Scaled by the largest entry before the norm squares them: entries below 1e-19 would vanish in float32.
     scale = vectors.abs().amax(-1, keepdim=True)
     scaled = torch.where(scale > 0, vectors / scale, 0)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn import functional
 
-from .fields import _unit
+from .fields import unit
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 _MAX_ENTRIES = 2**20
@@ -98,7 +98,7 @@ def column_cosine(matrix: Tensor) -> Tensor:
 
     Source: Thanh-Tung et al. 2018, sec. 3.2.
     """
-    units = _unit(matrix.mT)
+    units = unit(matrix.mT)
     nonzero = matrix.any(-2).sum(-1)
     cosine = _mean_over_pairs(units.sum(-2).square().sum(-1), nonzero, matrix.shape[-1])
     return torch.where(matrix.isfinite().all(-1).all(-1), cosine, torch.nan)

@@ -80,7 +80,7 @@ def noisy_logits(discriminator: Discriminator, samples: Tensor, noise: Tensor, l
     return discriminator(noisy.flatten(axis, axis + 1)).unflatten(-1, (-1, len(levels)))
 
 
-def rank_correlation(values: Tensor) -> Tensor:
+def kendall_tau(values: Tensor) -> Tensor:
     """Kendall's τ between the order of the last axis and the values on it: 1 they only rise, -1 they only fall.
 
     `τ = mean over i < j of sign(v_j - v_i)`; equal values, and NaN, count as 0.

@@ -5,9 +5,34 @@ Wherever an array may have a leading axis of seeds, each seed gets a panel. Real
 
 from .common import Array
 from .curves import comparisons, curves
-from .fields import vector_fields
+from .dirac import dirac_portraits
+from .fields import arrows, cosines, vector_fields
 from .film import film
 from .landscapes import landscapes
+from .paths import gradient_paths
+from .ranks import layer_ranks
+from .recurrence import recurrences
 from .samples import images, points, tile
+from .scores import fixed_fakes, noisy_scores
+from .surfaces import value_surfaces
 
-__all__ = ["Array", "comparisons", "curves", "film", "images", "landscapes", "points", "tile", "vector_fields"]
+__all__ = [
+    "Array",
+    "arrows",
+    "comparisons",
+    "cosines",
+    "curves",
+    "dirac_portraits",
+    "film",
+    "fixed_fakes",
+    "gradient_paths",
+    "images",
+    "landscapes",
+    "layer_ranks",
+    "noisy_scores",
+    "points",
+    "recurrences",
+    "tile",
+    "value_surfaces",
+    "vector_fields",
+]

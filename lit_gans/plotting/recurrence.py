@@ -9,7 +9,7 @@ from . import common
 from .common import FAKE, Array
 
 
-def recurrence(
+def recurrences(
     iterations: Array,
     similarities: Mapping[str, Array],
     titles: Sequence[str],
