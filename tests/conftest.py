@@ -6,6 +6,8 @@ from concurrent.futures import Future
 import pytest
 import pytorch_lightning  # noqa: F401  it sets the level of its loggers when imported
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
 from callbacks import pictures
 
@@ -59,3 +61,9 @@ class AtOnce:
 def pictures_at_once(monkeypatch):
     """Pictures are drawn where they are asked for; what runs beside the game has tests of its own."""
     monkeypatch.setattr(pictures, "_worker", AtOnce)
+
+
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))

@@ -1,25 +1,16 @@
 """Attraction: fields whose directions are known, and the probe that shows them."""
 
-import csv
 import math
 
 import pytest
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 
 from callbacks.attraction import Attraction
 from lit_gans import GAN
 from lit_gans.metrics import attraction, discriminator_gradient
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.plotting.fields import cosines
-from tests.toys import Batches, assert_same, ring_gan, state, train
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
+from tests.toys import Batches, assert_same, ring_gan, state, table, train
 
 
 def at_angles(*degrees):
@@ -70,11 +61,6 @@ def test_each_seed_has_its_own_attraction():
 
 
 # ---------------------------------------------------------------------------------------------------------- the probe
-
-
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("seeds", [None, [3, 5]])

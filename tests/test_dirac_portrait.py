@@ -4,7 +4,6 @@ import csv
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks import WeightClipping
@@ -17,11 +16,6 @@ from lit_gans.networks import DiracDiscriminator, DiracGenerator
 from lit_gans.penalties import R1
 from lit_gans.plotting.dirac import dirac_portraits
 from tests.toys import Watcher, assert_same, ring_gan, state, train
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
 
 
 def dirac_gan(start=1.0, hidden=None, seeds=None, rate=0.1, slope=0.2, penalties=None):

@@ -1,7 +1,5 @@
 """The output landscape: curves where they belong, and numbers that a hand can check."""
 
-import csv
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,7 @@ from lit_gans.losses import NonSaturating, Wasserstein
 from lit_gans.metrics import landscape, landscape_shape, unit_directions
 from lit_gans.penalties import Logit, Probability
 from lit_gans.streams import stream
-from tests.toys import assert_same, ring_gan, state, train
+from tests.toys import assert_same, ring_gan, state, table, train
 
 OFFSETS = torch.arange(-50, 51, dtype=torch.float64) * 2
 WINDOWS = torch.tensor([10.0, 50.0, 100.0], dtype=torch.float64)
@@ -203,11 +201,6 @@ def test_offsets_and_windows_that_make_no_sense_are_refused(offsets, windows, me
 @pytest.fixture
 def single():
     torch.set_default_dtype(torch.float32)
-
-
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize("seeds", [None, [3, 4]])

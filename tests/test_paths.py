@@ -1,31 +1,17 @@
 """Paths: D's gradient on straight lines, in closed form, and how it grows as the lines get shorter."""
 
-import csv
 import math
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 
 from callbacks.gradient_path import GradientPath
 from lit_gans.metrics import growth, log_mean, nearest, path_gradients
 from lit_gans.networks import MLPDiscriminator
 from lit_gans.penalties import Logit, Probability
-from tests.toys import assert_same, ring_gan, state, train
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
-
-
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
+from tests.toys import assert_same, ring_gan, state, table, train
 
 
 def normal(*shape):

@@ -108,12 +108,6 @@ def look(tmp_path, checkpoints, *callbacks, gan=None, notes=None, **settings):
     return tmp_path / "looked"
 
 
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
-
-
 @pytest.mark.parametrize(
     "settings",
     [{}, {"batch_norm": True}, {"batch_norm": True, "seeds": [0, 3], "n_critic": 2}],

@@ -1,6 +1,5 @@
 """Probes: when they look, what they leave behind, and that they change nothing."""
 
-import csv
 import os
 
 import pytest
@@ -43,7 +42,7 @@ from datamodules import DigitsDataModule, DiracDataModule, RingDataModule
 from lit_gans import GAN
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import WGANGP
-from tests.toys import Batches, Notes, assert_same, ring_gan, state, train
+from tests.toys import Batches, Notes, assert_same, ring_gan, state, table, train
 
 IN_A_PROCESS = pictures._worker
 
@@ -70,20 +69,9 @@ def every_probe(every):
     return [kind(every) for kind in kinds] + [LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)]
 
 
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
 def frames_of(path):
     with Image.open(path) as film:
         return film.n_frames
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
 
 
 class PictureNotes(Notes):

@@ -1,13 +1,10 @@
 """Ranks: matrices of known rank, convolutions written out as matrices, and the probe that follows both."""
 
-import csv
 import math
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
@@ -26,7 +23,7 @@ from lit_gans.metrics import (
     singular_values,
 )
 from lit_gans.networks import DCGANDiscriminator, DCGANGenerator, DiracGenerator, MLPDiscriminator, MLPGenerator
-from tests.toys import assert_same, ring_gan, state, train
+from tests.toys import assert_same, ring_gan, state, table, train
 
 NAN = float("nan")
 
@@ -336,17 +333,6 @@ def test_with_several_channels_one_element_is_not_enough():
 
 
 # ----------------------------------------------------------------------------------------------------------- the probe
-
-
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
 
 
 def image_gan(**settings):

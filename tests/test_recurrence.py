@@ -6,7 +6,6 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks.recurrence import Recurrence
@@ -16,11 +15,6 @@ from lit_gans.metrics import agreements, correlations, returns, winding
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.plotting import recurrences
 from tests.toys import assert_same, ring_gan, state, train
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
 
 
 def random(*shape, seed=0):

@@ -1,14 +1,11 @@
 """Scores: D's verdict on old fakes and on noisy reals, by hand, and the probes that follow them."""
 
-import csv
 import itertools
 import math
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import nn
 
 from callbacks import SampleGrid
@@ -19,19 +16,7 @@ from lit_gans.losses import Hinge, LeastSquares, Minimax, NonSaturating, Relativ
 from lit_gans.metrics import kendall_tau, noisy_logits, realness, set_scores
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.plotting.scores import fixed_fakes, noisy_scores
-from tests.toys import Batches, assert_same, ring_gan, state, train
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
-
-
-def table(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
+from tests.toys import Batches, assert_same, ring_gan, state, table, train
 
 # -------------------------------------------------------------------------------------------------------- the measures
 

@@ -8,8 +8,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
@@ -363,12 +361,6 @@ def pair_gan(loss=None, seeds=None, **settings):
 
 def pair(n_samples=30, **settings):
     return GaussianPairDataModule(**{"n_samples": n_samples, "batch_size": 16, "n_validation": 200, **settings})
-
-
-@pytest.fixture
-def unwritten(monkeypatch):
-    """Figures are made, but not drawn into files, which takes a quarter of a second each."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Image.new("L", (2, 2)).save(path))
 
 
 def rows_of(path):

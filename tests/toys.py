@@ -1,6 +1,8 @@
 """Small games that tests share."""
 
+import csv
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -120,3 +122,9 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor], tolerance: flo
         torch.testing.assert_close(
             value, other[name], rtol=0, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a probe's table."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

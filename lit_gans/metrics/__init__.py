@@ -7,6 +7,7 @@ from .landscapes import LandscapeShape, landscape, landscape_shape, unit_directi
 from .paths import PathGradients, growth, log_mean, nearest, path_gradients
 from .ranks import (
     Ranks,
+    circular_singular_values,
     column_cosine,
     convolution_matrix,
     convolution_ranks,
@@ -33,6 +34,7 @@ __all__ = [
     "agreements",
     "as_probability",
     "attraction",
+    "circular_singular_values",
     "class_coverage",
     "column_cosine",
     "convolution_matrix",
