@@ -75,7 +75,7 @@ WORKSHOP = {
         source="Thanh-Tung et al. 2018, sections 3.1 and 3.2",
         base="landscape",
         full_size="mnist",
-        runs={"MLP, SGD (collapses)": ("sgd",), "MLP, Adam": (), "DCGAN, Adam": ("dcgan",)},
+        runs={"MLP, SGD (collapses)": ("sgd",), "MLP, Adam": (), "DCGAN, Adam": ("dcgan_narrow",)},
         measures={
             "rank": column_of(
                 "weight_rank", "rank/effective_share", "effective rank of G's layers, end over start", end_over_start
