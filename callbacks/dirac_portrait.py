@@ -69,6 +69,10 @@ class DiracPortrait(Trend):
         self.extent, self.window, self.snapshots = extent, window, tuple(snapshots)
         self.offsets = extent * torch.linspace(-1, 1, _N_OFFSETS + 1)
         self.offsets[_N_OFFSETS // 2] = 0
+
+    def forget(self) -> None:
+        """Starts a new path."""
+        super().forget()
         self._real: Tensor | None = None
         self._curves: dict[int, Tensor] = {}
 
@@ -107,7 +111,7 @@ class DiracPortrait(Trend):
         """The largest distance of the last looks and this one, `(...)`."""
         assert self._real is not None
         key = self.key("dirac/theta")
-        earlier = [numbers[key] for at, numbers in self.history if at != iteration]
+        earlier = [numbers[key] for at, numbers in self.history[-self.window :] if at != iteration]
         path = torch.tensor([*earlier, theta.reshape(-1).tolist()][-self.window :])
         return (path - self._real).abs().amax(0).reshape(theta.shape)
 

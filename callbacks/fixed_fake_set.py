@@ -19,7 +19,7 @@ class FixedFakeSet(DiscriminatorHook):
     Raises:
         ValueError: In `setup`, if the DataModule has no `fake_set`.
 
-    Source: Li et al., section V-B.
+    Source: Li et al., section IV-B.
     """
 
     def __init__(self) -> None:

@@ -70,6 +70,10 @@ class FixedFakes(Trend):
         self.freeze_at = freeze_at
         self.n_samples = n_samples
         self.seed = seed
+
+    def forget(self) -> None:
+        """Starts without old fakes."""
+        super().forget()
         self.fakes: dict[int, Tensor] = {}
         self._due: frozenset[int] = frozenset()
 
@@ -163,3 +167,10 @@ class FixedFakes(Trend):
         """Takes both from a checkpoint."""
         super().load_state_dict(state_dict)
         self.fakes = {made: fakes.cpu() for made, fakes in state_dict["fakes"].items()}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Takes the old fakes where `lit-gans probe` looks, too: they cannot be made again."""
+        if state := checkpoint.get("callbacks", {}).get(self.state_key):
+            self.fakes = dict(state["fakes"])

@@ -60,6 +60,11 @@ class GeneralizationGap(Trend):
                 f"GeneralizationGap needs held-out reals, from a DataModule with a val_dataloader, got "
                 f"{type(getattr(trainer, 'datamodule', None)).__name__}; take it out of the callbacks of this run"
             )
+        if not hasattr(trainer.datamodule, "reals"):  # type: ignore[attr-defined]
+            raise ValueError(
+                f"GeneralizationGap needs to know what D trains on, from a DataModule with `reals(n)`, got "
+                f"{type(trainer.datamodule).__name__}; take it out of the callbacks of this run"  # type: ignore[attr-defined]
+            )
         fixed = fixed_fakes(trainer)
         fake = gan.sample(self.n_samples, self.seed) if fixed is None else for_each_seed(gan, fixed[: self.n_samples])
         with watched(gan, "GeneralizationGap") as logits, torch.no_grad():

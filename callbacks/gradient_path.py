@@ -24,7 +24,7 @@ class GradientPath(Probe):
     - `path/distance`: `‖x - y‖`, likewise;
     - `path/growth`: the least-squares slope of `log gradient_max` against `log distance` over all looks so far. -1 is
       the rate of an exploding gradient, 0 is no growth, above 0 D gets flatter as fakes come closer. The untrained D
-      of iteration 0 and looks off the beat stay out; absent before two looks are in;
+      of iteration 0 and earlier looks off the beat stay out; absent before two looks are in;
     - `path/growth_over_pairs`: the same slope over the pairs of this look. It says how steepness is spread over the
       plane, not what happens as y approaches x: a longer path has more room for a steep place.
 
@@ -61,6 +61,10 @@ class GradientPath(Probe):
             raise ValueError(f"GradientPath: steps must be at least 2, the two ends of a path, got {steps}")
         self.n_samples, self.steps, self.seed = n_samples, steps, seed
         self.output = Logit() if output is None else output
+
+    def forget(self) -> None:
+        """Starts a new way."""
+        super().forget()
         self._means: list[tuple[int, Tensor]] = []
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:

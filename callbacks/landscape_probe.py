@@ -86,6 +86,10 @@ class LandscapeProbe(Probe):
         self.n_samples, self.n_directions = n_samples, n_directions
         self.output = output
         self.tolerance, self.flat_slope, self.at_once, self.seed = tolerance, flat_slope, at_once, seed
+
+    def forget(self) -> None:
+        """Starts with no slopes to compare with."""
+        super().forget()
         self._slopes: list[tuple[int, Tensor]] = []
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
@@ -118,7 +122,7 @@ class LandscapeProbe(Probe):
         numbers |= {f"{name}_std": _spread(values) for name, values in by_direction.items()}
         numbers |= {f"local_maxima_within_{w:g}": m.mean(-1) for w, m in zip(self.windows, maxima, strict=True)}
         numbers["slope_alike"] = shape.slope_sign.abs().mean(-1)
-        numbers |= self._flipped((curves[..., -1] - curves[..., 0]).sign().to(torch.int8), iteration)
+        numbers |= self._flipped((curves[..., -1] - curves[..., 0]).sign().nan_to_num(0).to(torch.int8), iteration)
         return {f"landscape/{name}": value for name, value in numbers.items()}
 
     def _flipped(self, slopes: Tensor, iteration: int) -> dict[str, Tensor]:

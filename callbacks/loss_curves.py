@@ -25,6 +25,10 @@ class LossCurves(Probe):
 
     def __init__(self, every_n_iterations: int = 5000, name: str | None = None) -> None:
         super().__init__(every_n_iterations, name)
+
+    def forget(self) -> None:
+        """Starts a new history."""
+        super().forget()
         self.history: list[tuple[int, dict[str, list[float]]]] = []
 
     def on_train_batch_end(

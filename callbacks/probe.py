@@ -16,9 +16,13 @@ from torch import Tensor
 
 from lit_gans import GAN
 from lit_gans.logbook import by_seed, publish
+from lit_gans.modes import evaluating
 
 from . import pictures
 from .pictures import Picture
+
+_MOST_WAITING = 32
+"""Pictures of one probe that wait to be drawn: beyond it the game waits for them, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,16 @@ class Probe(pl.Callback):
             )
         self.every_n_iterations = every_n_iterations
         self._given_name = name
+        self._drawing: list[tuple[Path, int, Future[Any]]] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Starts anew, as before the first look; a run begins with it. A checkpoint's state comes after."""
         self.frames: list[Path] = []
         self._last_look = -1
-        self._drawing: list[tuple[Path, int, Future[Any]]] = []
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
-        """Numbers and a figure of the game as it stands. Must not change it."""
+        """Numbers and a figure of the game as it stands, with both networks in eval mode. Must not change it."""
         raise NotImplementedError(f"{type(self).__name__} must define observe()")
 
     @property
@@ -85,8 +93,8 @@ class Probe(pl.Callback):
         return key if self._given_name is None else f"{self._given_name}/{key.rpartition('/')[2]}"
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Starts a new film, and makes sure that no other probe has the same name, and with it the same files."""
-        self.frames = []
+        """Starts anew, and makes sure that no other probe has the same name, and with it the same files."""
+        self.forget()
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         for other in callbacks:
             if isinstance(other, Probe) and other is not self and other.name == self.name:
@@ -130,7 +138,11 @@ class Probe(pl.Callback):
     def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, GAN)
         self._last_look = pl_module.iteration
-        with torch.inference_mode(False), torch.enable_grad():  # `validate` and `test` forbid what many probes take
+        with (
+            evaluating(pl_module.generator, pl_module.discriminator),
+            torch.inference_mode(False),  # `validate` and `test` forbid gradients, which many probes take
+            torch.enable_grad(),
+        ):
             seen = self.observe(trainer, pl_module)
         self._record(trainer, pl_module, seen)
 
@@ -151,7 +163,7 @@ class Probe(pl.Callback):
 
     def _deliver(self, trainer: pl.Trainer, wait: bool = False) -> None:
         """Sends the figures that are ready to the loggers that take pictures."""
-        while self._drawing and (wait or self._drawing[0][2].done()):
+        while self._drawing and (wait or self._drawing[0][2].done() or len(self._drawing) > _MOST_WAITING):
             path, iteration, drawn = self._drawing.pop(0)
             if error := drawn.exception():
                 rank_zero_warn(f"{type(self).__name__} could not draw {path}: {error}")

@@ -72,6 +72,10 @@ class Recurrence(Trend):
         if most < 4:
             raise ValueError(f"Recurrence: most must be at least 4 looks, to see one leave and return, got {most}")
         self.extent, self.n_samples, self.most, self.seed = extent, n_samples, most, seed
+
+    def forget(self) -> None:
+        """Starts with no states to compare with."""
+        super().forget()
         self._points: Tensor | None = None
         self._center = torch.zeros(0)
         self._least_radius = 0.0

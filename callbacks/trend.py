@@ -19,8 +19,9 @@ class Trend(Probe):
     that a resumed run draws the whole of it.
     """
 
-    def __init__(self, every_n_iterations: int = 1000, name: str | None = None) -> None:
-        super().__init__(every_n_iterations, name)
+    def forget(self) -> None:
+        """Starts a new history."""
+        super().forget()
         self.history: list[tuple[int, dict[str, list[float]]]] = []
 
     def picture(self, gan: GAN) -> Picture:
@@ -38,14 +39,15 @@ class Trend(Probe):
 
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
         numbers = {self.key(key): value.detach().reshape(-1).tolist() for key, value in seen.numbers.items()}
-        earlier = [row for row in self.history if row[0] != gan.iteration]  # a checkpoint may be seen twice
-        self.history = sorted([*earlier, (gan.iteration, numbers)], key=lambda row: row[0])
+        if self.history and self.history[-1][0] == gan.iteration:  # a resumed run looks once more
+            self.history.pop()
+        self.history.append((gan.iteration, numbers))
         super()._record(trainer, gan, seen)
 
     def finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After the last look: draws the history."""
         assert isinstance(pl_module, GAN)
-        if self.history:
+        if any(numbers for _, numbers in self.history):
             super()._record(trainer, pl_module, Observation(picture=self.picture(pl_module)))
 
     def state_dict(self) -> dict[str, Any]:

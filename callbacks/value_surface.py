@@ -13,6 +13,7 @@ from lit_gans.metrics import (
     grid_points,
     monotone_distance,
     optimal_logit,
+    optimum,
     rank_correlation,
     roughness,
     surface_distance,
@@ -91,10 +92,13 @@ class ValueSurface(Probe):
         values, output, boundary = _readable(gan.loss, logits)
         surfaces = values.unflatten(-1, (self.side, self.side))
         rough = roughness(surfaces, spacing=2 * self.extent / (self.side - 1))
-        numbers = {"roughness": rough, "relative_roughness": rough / values.std(-1)}
+        numbers = {
+            "roughness": rough,
+            "relative_roughness": rough / values.std(-1).clamp(min=torch.finfo(values.dtype).tiny),
+        }
         optimal = None
         if (log_densities := self._log_densities(trainer)) is not None:
-            optimal = optimal_logit(*log_densities).sigmoid()
+            optimal = optimum(gan.loss, optimal_logit(*log_densities))
             weights = torch.logaddexp(*log_densities).softmax(-1)  # (p_r + p_g)/2, whose sum over the grid is 1
             if output == "probability":
                 numbers["distance"] = surface_distance(values, optimal, weights)

@@ -44,6 +44,10 @@ class VectorField(Probe):
         self.grid = grid_points(20, extent)
         self.n_samples = n_samples
         self.seed = seed
+
+    def forget(self) -> None:
+        """Starts with no field to compare with."""
+        super().forget()
         self._before: Tensor | None = None
         self._before_iteration = -1
 

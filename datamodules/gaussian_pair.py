@@ -17,7 +17,7 @@ class GaussianPairDataModule(ToyDataModule):
     """A real and a fake Gaussian in the plane, `p(x) = N(x; mean, std² I)` each; the real one is the data.
 
     The optimal discriminator's logit is `log p_real(x) - log p_fake(x)`, from `real_log_density` and
-    `fake_log_density`. Source: Li et al., reproducibility report of 0-GP, section V-B, fig. 2 and 3. It prints no
+    `fake_log_density`. Source: Li et al., reproducibility report of 0-GP, section IV-B, fig. 2 and 3. It prints no
     means or deviations: the defaults are ours, two Gaussians that overlap.
 
     The report trains on fixed, finite sets and asks how D generalises. With `n_samples` the batches are drawn, with

@@ -167,6 +167,15 @@ def test_shares_are_over_points_and_keep_seeds_and_directions_apart():
         torch.testing.assert_close(value, torch.stack([getattr(one, name) for one in one_by_one]), equal_nan=True)
 
 
+@pytest.mark.parametrize("reach", [28.6, 0.7, 1.3, 100.0])
+def test_the_widest_window_reaches_the_ends(reach, single):
+    probe = LandscapeProbe(reach=reach)
+    curve = -probe.offsets.abs()
+    curve[0] = reach  # higher than the sample, at the very end
+    found = landscape_shape(curve[None, None], probe.offsets, probe.windows)
+    assert found.local_maxima.tolist() == [[1, 1, 0]]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_curve_that_is_not_finite_is_nothing_and_leaves_the_others_alone(bad):
     broken = -OFFSETS.abs()
@@ -180,11 +189,14 @@ def test_a_curve_that_is_not_finite_is_nothing_and_leaves_the_others_alone(bad):
 @pytest.mark.parametrize(
     ("offsets", "windows", "message"),
     [
-        ([], [1.0], "offsets must rise and have 0 among them"),
-        ([1.0, 2.0, 3.0], [1.0], "offsets must rise and have 0 among them"),
-        ([0.0, 1.0, 2.0], [1.0], "not at an end"),
-        ([-1.0, 0.0, 0.0, 1.0], [1.0], "offsets must rise"),
-        ([1.0, 0.0, -1.0], [1.0], "offsets must rise"),
+        ([], [1.0], "offsets must rise in even steps"),
+        ([0.0], [1.0], "offsets must rise in even steps"),
+        ([1.0, 2.0, 3.0], [1.0], "offsets must rise in even steps"),
+        ([0.0, 1.0, 2.0], [1.0], "offsets must rise in even steps"),
+        ([-1.0, 0.0, 1.0, 2.0], [1.0], "an odd number of them"),
+        ([-1.0, 0.0, 2.0], [1.0], "offsets must rise in even steps"),
+        ([-2.0, -0.5, 0.0, 0.5, 2.0], [1.0], "offsets must rise in even steps"),
+        ([1.0, 0.0, -1.0], [1.0], "offsets must rise in even steps"),
         ([-1.0, 0.0, 1.0], [0.5], "windows must reach at least the neighbours of 0, here 1 away"),
         ([-1.0, 0.0, 1.0], [], "windows must reach"),
     ],

@@ -370,6 +370,54 @@ def test_reals_for_pictures_cost_no_random_number():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_probe_that_is_used_again_starts_anew(unwritten, tmp_path):
+    probes = every_probe(2)
+    for folder in ("one", "other"):
+        pl.seed_everything(5, verbose=False)
+        train(ring_gan(), 6, callbacks=probes, log_every_n_steps=1, default_root_dir=tmp_path / folder)
+    tables = sorted((tmp_path / "one").glob("*.csv"))
+    assert len(tables) > 8
+    for path in tables:
+        assert path.read_text() == (tmp_path / "other" / path.name).read_text(), path.name
+
+
+def test_a_probe_looks_in_eval_mode(unwritten):
+    """Also one that runs D itself, as the README's does: batch norm's statistics stay those of the game."""
+
+    class Careless(Probe):
+        def observe(self, trainer, gan):
+            gan.logits(torch.randn(8, 2))
+            gan.generator(torch.randn(8, 2))
+            return Observation()
+
+    def run(*callbacks):
+        pl.seed_everything(5, verbose=False)
+        gan = ring_gan(batch_norm=True, seeds=None)
+        train(gan, 3, callbacks=callbacks)
+        return state(gan)
+
+    torch.manual_seed(0)
+    alone = run()
+
+    class Fixed(Careless):
+        def observe(self, trainer, gan):
+            with torch.random.fork_rng(devices=[]):
+                return super().observe(trainer, gan)
+
+    assert_same(run(Fixed(1)), alone)
+
+
+def test_a_gap_without_knowing_what_d_trains_on_is_refused():
+    class Foreign(pl.LightningDataModule):
+        def train_dataloader(self):
+            return Batches(torch.zeros(4, 2))
+
+        val_dataloader = train_dataloader
+
+    with pytest.raises(ValueError, match=r"GeneralizationGap needs to know what D trains on.*got Foreign"):
+        train(ring_gan(), 1, Foreign(), callbacks=[GeneralizationGap(1)])
+
+
 # -------------------------------------------------------------------------------------------- drawn beside the game
 
 

@@ -24,6 +24,7 @@ from lit_gans.metrics import (
     grid_points,
     monotone_distance,
     optimal_logit,
+    optimum,
     rank_correlation,
     roughness,
     surface_distance,
@@ -521,3 +522,22 @@ def test_a_resumed_run_goes_on_with_the_same_fakes(seeds, tmp_path):
 def test_without_a_set_of_fakes_there_is_nothing_to_fix(data):
     with pytest.raises(ValueError, match=f"FixedFakeSet needs data with a `fake_set`.*{type(data).__name__} has none"):
         train(pair_gan(), 1, data, [FixedFakeSet()])
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0, 10.0])
+@pytest.mark.parametrize("loss", [NonSaturating, Minimax, LeastSquares])
+def test_the_optimum_is_what_minimises_the_objective(loss, weight):
+    """On a cell that holds a share r of the reals and f of the fakes, by brute force over D."""
+    objectives = [loss(real_weight=weight)]
+    if loss is not LeastSquares:
+        objectives.append(loss(real_weight=weight, real_target=0.9))
+    grid = torch.linspace(-8, 8, 160_001, dtype=torch.float64)
+    for objective in objectives:
+        for r, f in ((0.2, 0.1), (0.05, 0.4), (0.3, 0.3)):
+            real, fake = torch.tensor(r, dtype=torch.float64), torch.tensor(f, dtype=torch.float64)
+            real_term = objective.discriminator(grid, torch.zeros_like(grid))
+            fake_term = objective.discriminator(torch.zeros_like(grid), grid)
+            best = grid[(r * real_term + f * fake_term).argmin()]
+            # Each call adds the other term at 0, a constant, in the same proportion at every D.
+            found = as_probability(objective, best)
+            assert optimum(objective, real.log() - fake.log()).item() == pytest.approx(found.item(), abs=2e-4)

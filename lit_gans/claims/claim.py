@@ -83,17 +83,17 @@ def at_end(iterations: plotting.Array, values: plotting.Array) -> plotting.Array
 
 def second_half(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The mean over the second half of the run."""
-    return values[iterations > iterations.max() / 2].mean(0)
+    return np.nanmean(values[iterations > iterations.max() / 2], 0)
 
 
 def trained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The mean over all looks but that at the untrained game."""
-    return values[iterations > 0].mean(0)
+    return np.nanmean(values[iterations > 0], 0)
 
 
 def highest(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The largest value of any look at the trained game."""
-    return values[iterations > 0].max(0)
+    return np.nanmax(values[iterations > 0], 0)
 
 
 def untrained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
@@ -106,7 +106,7 @@ def between(first: int, last: int) -> Callable[[plotting.Array, plotting.Array],
 
     def mean(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
         within = (iterations >= first) & (iterations <= last)
-        return values[within].mean(0) if within.any() else values[-1]
+        return np.nanmean(values[within], 0) if within.any() else values[-1]
 
     return mean
 

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from .. import plotting
 from .catalogue import CLAIMS
 from .claim import Claim
@@ -49,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--iterations", type=int, help="the configs' own if not given")
     parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
     parser.add_argument(
-        "--full-size", action="store_true", help="the paper's own networks, data and iterations, where ours are smaller"
+        "--full-size",
+        action="store_true",
+        help="the paper's networks and data, where ours are smaller; see --iterations",
     )
     parser.add_argument("--processes", type=int, default=1, help="how many runs at a time")
     parser.epilog = (
@@ -109,6 +113,8 @@ def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:
     print()
     for relation, holds in claim.relations.items():
         print(f"{'holds' if holds(numbers) else 'DOES NOT HOLD'}: {relation}")
+    if any(np.isnan(values).any() for of_runs in numbers.values() for values in of_runs.values()):
+        print("(nan: a seed without a number; what is said of it does not hold for want of one)")
     path = folder / f"{key}.png"
     plotting.comparisons({words[name]: of_runs for name, of_runs in numbers.items()}, key).savefig(path, dpi=120)
     print(f"picture: {path}")

@@ -10,8 +10,8 @@ _OTHERS = ("no penalty", "no penalty, ten times the data", "WGAN-GP", "0-GP-samp
 GENERALIZATION = {
     "RC-1": Claim(
         statement="D of two fixed sets is nearest to the optimal one and smoothest with 0-GP, worst without a penalty "
-        "and no better with more data; 0-GP-sample and 1-GP do not help.",
-        source="Li, Li & Zhou, section V-B and fig. 2; 1-GP is WGAN-GP, λ = 10, whose critic is no probability and is "
+        "and no better with more data; 0-GP-sample and 1-GP help less.",
+        source="Li, Li & Zhou, section IV-B and fig. 2; 1-GP is WGAN-GP, λ = 10, whose critic is no probability and is "
         "compared after the best monotone fit; λ of the zero-centred ones is ours, 0.1",
         base="gaussian_pair_fixed",
         runs={
@@ -32,7 +32,7 @@ GENERALIZATION = {
             "roughness": column_of(
                 "value_surface",
                 "surface/relative_roughness",
-                "roughness of D, relative to its range, at the end",
+                "roughness of D, relative to its standard deviation, at the end",
                 at_end,
             ),
         },

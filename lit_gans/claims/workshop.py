@@ -80,6 +80,12 @@ WORKSHOP = {
             "rank": column_of(
                 "weight_rank", "rank/effective_share", "effective rank of G's layers, end over start", end_over_start
             ),
+            "middle": column_of(
+                "weight_rank",
+                "rank/layers.4/effective",
+                "the same of one layer: the perceptron's third, the DCGAN's first convolution",
+                end_over_start,
+            ),
             "cosine": column_of("weight_rank", "rank/column_cosine", "mean cosine of columns, at the end", at_end),
             "null": column_of("weight_rank", "rank/column_cosine", "the same, untrained", untrained),
             "neighbours": column_of(
@@ -98,6 +104,7 @@ WORKSHOP = {
             "MLP, SGD: columns become more alike, for every seed": lambda n: bool(
                 (n["cosine"]["MLP, SGD (collapses)"] > n["null"]["MLP, SGD (collapses)"]).all()
             ),
+            "DCGAN: its convolution keeps nine tenths of its effective rank": above("middle", "DCGAN, Adam", 0.9),
             "DCGAN: keeps more of its effective rank than the MLP with Adam": lambda n: (
                 n["rank"]["DCGAN, Adam"].mean() > n["rank"]["MLP, Adam"].mean()
             ),

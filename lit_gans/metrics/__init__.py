@@ -19,7 +19,15 @@ from .ranks import (
 )
 from .recurrence import Returns, Winding, agreements, correlations, returns, winding
 from .scores import SetScores, kendall_tau, noisy_logits, realness, set_scores
-from .surfaces import as_probability, monotone_distance, optimal_logit, rank_correlation, roughness, surface_distance
+from .surfaces import (
+    as_probability,
+    monotone_distance,
+    optimal_logit,
+    optimum,
+    rank_correlation,
+    roughness,
+    surface_distance,
+)
 
 __all__ = [
     "ClassCoverage",
@@ -61,6 +69,7 @@ __all__ = [
     "noisy_logits",
     "numerical_rank",
     "optimal_logit",
+    "optimum",
     "path_gradients",
     "rank_correlation",
     "real_field",

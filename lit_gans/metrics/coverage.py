@@ -95,6 +95,7 @@ def nearest_reals(samples: Tensor, real: Tensor) -> Tensor:
         Shape `(...)`, from 1 to min(n, m).
     """
     fakes, reals = samples.flatten(samples.ndim - real.ndim + 1), real.flatten(1).to(samples)
-    distance = torch.cdist(fakes, reals.expand(*fakes.shape[:-2], *reals.shape))
-    chosen = torch.nn.functional.one_hot(distance.argmin(-1), len(real))
-    return (chosen.amax(-2) > 0).sum(-1)
+    # By differences, see `mode_coverage`.
+    nearest = torch.cdist(fakes, reals, compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
+    chosen = torch.zeros(*nearest.shape[:-1], len(real), dtype=torch.bool, device=nearest.device)
+    return chosen.scatter(-1, nearest, True).sum(-1)

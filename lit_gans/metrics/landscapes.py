@@ -78,13 +78,13 @@ def landscape_shape(
 
     Args:
         curves: `f(k)`, shape `(..., d, n, K)`.
-        offsets: k, rising, with 0 among them, shape `(K,)`.
+        offsets: k, rising in even steps, the same on both sides of a 0, shape `(K,)`.
         windows: w, shape `(windows,)`, in the units of k.
         tolerance: Relative to a curve's range.
         flat_slope: Absolute, in units of f per unit of k.
 
     Raises:
-        ValueError: If the offsets do not rise, have no 0 inside, or a window does not reach a neighbour of 0.
+        ValueError: If the offsets do not rise in even steps from -k to k, or a window does not reach a neighbour of 0.
 
     Source: Thanh-Tung & Tran, fig. 2 to 7 and observation 2, in numbers of our own.
     """
@@ -93,7 +93,10 @@ def landscape_shape(
     curves = torch.where(finite.unsqueeze(-1), curves, 0)  # constant, hence nothing of what is counted below
     slack = tolerance * (curves.amax(-1) - curves.amin(-1))
     peaks = torch.stack(
-        [_is_maximum(curves[..., offsets.abs() <= w], curves[..., center], tolerance, flat_slope * w) for w in windows],
+        [
+            _is_maximum(curves[..., offsets.abs() <= w * (1 + 1e-6)], curves[..., center], tolerance, flat_slope * w)
+            for w in windows
+        ],
         dim=-1,
     )
     rises = (curves.cummax(-1).values - curves).amax(-1) <= slack
@@ -110,16 +113,24 @@ def landscape_shape(
 
 
 def _center(offsets: Tensor, windows: Tensor) -> int:
-    zero = (offsets == 0).nonzero().flatten().tolist()
-    if offsets.ndim != 1 or not (offsets.diff() > 0).all() or zero in ([], [0], [len(offsets) - 1]):
-        raise ValueError(f"offsets must rise and have 0 among them, not at an end, got {offsets.tolist()}")
-    nearest = max(abs(offsets[zero[0] - 1].item()), offsets[zero[0] + 1].item())
-    if not len(windows) or windows.min() < nearest:
+    center = len(offsets) // 2
+    even = torch.linspace(-1, 1, 2 * center + 1).to(offsets)
+    if (
+        center == 0
+        or offsets[-1] <= 0
+        or offsets.shape != even.shape
+        or (offsets / offsets[-1] - even).abs().max() > 1e-5
+    ):
+        raise ValueError(
+            f"offsets must rise in even steps from -k over 0 to k, got {offsets.tolist()}; give an odd number of them"
+        )
+    nearest = offsets[center + 1].item()
+    if not len(windows) or windows.min() < nearest * (1 - 1e-6):
         raise ValueError(
             f"windows must reach at least the neighbours of 0, here {nearest:g} away, got {windows.tolist()}; "
             f"widen the windows or take more offsets"
         )
-    return int(zero[0])
+    return center
 
 
 def _is_maximum(within: Tensor, at_zero: Tensor, tolerance: float, flat: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 A surface is D's values at points of data space; where neighbours matter, on a square grid.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,7 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 from torchmetrics.functional import spearman_corrcoef
 
-from ..losses import LeastSquares, Minimax, Objective
+from ..losses import LeastSquares, Minimax, Objective, SeparableObjective
 
 
 def optimal_logit(real_log_density: Tensor, fake_log_density: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def as_probability(loss: Objective, logits: Tensor) -> Tensor | None:
     """D's output as the probability that a sample is real: what an objective drives towards `p_r / (p_r + p_g)`.
 
     `σ(D)` for `Minimax` and `NonSaturating`, `(D - a)/(b - a)` for `LeastSquares`, which may leave [0, 1]; None for
-    all others, whose D is a score. With a `real_weight` of γ the objectives themselves want `γ p_r / (γ p_r + p_g)`.
+    all others, whose D is a score. See `optimum` for what a `real_weight` and label smoothing make of it.
 
     Args:
         loss: The objective.
@@ -43,6 +44,19 @@ def as_probability(loss: Objective, logits: Tensor) -> Tensor | None:
     if isinstance(loss, LeastSquares):
         return (logits - loss.fake_target) / (loss.real_target - loss.fake_target)
     return None
+
+
+def optimum(loss: Objective, log_ratio: Tensor) -> Tensor:
+    """The probability that an objective drives D to: `t · γ p_r / (γ p_r + p_g)`, γ its `real_weight`, t its smoothing.
+
+    Without either it is `D* = p_r / (p_r + p_g)`.
+
+    Args:
+        loss: The objective.
+        log_ratio: `log p_r - log p_g`, of any shape, which stays.
+    """
+    weighted = log_ratio + math.log(loss.real_weight if isinstance(loss, SeparableObjective) else 1.0)
+    return weighted.sigmoid() * (loss.real_target if isinstance(loss, Minimax) else 1.0)
 
 
 def surface_distance(surface: Tensor, optimal: Tensor, weights: Tensor | None = None) -> Tensor:
