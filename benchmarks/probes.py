@@ -1,9 +1,10 @@
 """What watching costs: the default run on the ring with every probe on, beside the same run with none.
 
 Twenty looks of each probe in 20 000 iterations of the default game (ring, two hidden layers of 64, batch 256,
-non-saturating, SGD). Both runs take turns in one process; the seconds are those from the call of `fit` to its return,
-the wait for pictures that are still being drawn included. `--seeds 5` trains five seeds at once in either run. The
-time that each probe takes of the game itself is printed, too.
+non-saturating, SGD). The runs take turns in one process, each timed from the call of `fit` to its return: without probes,
+with every probe and `NumbersOnly`, and with their pictures and films, for which the run waits at its end. `--seeds 5`
+trains five seeds at once. The time that each probe takes of the game is printed, too. `LossCurves`, which draws what the
+game logs, keeps its own pace.
 
     python benchmarks/probes.py
 """
@@ -31,10 +32,11 @@ def every_probe(every: int) -> list[callbacks.Probe]:
     abstract = (callbacks.Probe, callbacks.Trend, callbacks.Verdict)
     elsewhere = (callbacks.DiracPortrait, callbacks.ClassCoverage)  # for the line, and for labelled images
     probes = [kind for kind in kinds if issubclass(kind, callbacks.Probe) and kind not in (*abstract, *elsewhere)]
-    return [kind(every, reach=2.0) if kind is callbacks.LandscapeProbe else kind(every) for kind in probes]
+    settings = {callbacks.LandscapeProbe: {"reach": 2.0}, callbacks.LossCurves: {"every_n_iterations": 5000}}
+    return [kind(**{"every_n_iterations": every, **settings.get(kind, {})}) for kind in probes]
 
 
-def run(iterations: int, seeds: int, probes: list[callbacks.Probe]) -> float:
+def run(iterations: int, seeds: int, watching: list[pl.Callback]) -> float:
     """Seconds of a run."""
 
     def sgd(parameters: object) -> torch.optim.Optimizer:
@@ -53,7 +55,7 @@ def run(iterations: int, seeds: int, probes: list[callbacks.Probe]) -> float:
             max_steps=iterations,
             accelerator="cpu",
             logger=False,
-            callbacks=probes,
+            callbacks=watching,
             default_root_dir=folder,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -93,17 +95,20 @@ def main() -> None:
     every = options.iterations // options.looks
     run(200, options.seeds, every_probe(200))  # warm-up, and the start of the process that draws
     seconds: dict[str, float] = defaultdict(float)
-    pairs = []
+    turns = []
     for _ in range(options.turns):
-        plain = run(options.iterations, options.seeds, [])
         probes = [timed(probe, seconds) for probe in every_probe(every)]
-        pairs.append((plain, run(options.iterations, options.seeds, probes)))
-    ratios = sorted(watched / plain for plain, watched in pairs)
+        kinds = ([], [*probes, callbacks.NumbersOnly()], every_probe(every))
+        turns.append([run(options.iterations, options.seeds, kind) for kind in kinds])
     print(
-        f"{len(seconds)} probes, {options.looks} looks each: {statistics.median(ratios):.3f} times the run without "
-        f"({ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} turns), which takes "
-        f"{statistics.median(plain for plain, _ in pairs):.1f} s"
+        f"{len(seconds)} probes, {options.looks} looks each, in a run of {statistics.median(plain for plain, *_ in turns):.1f} s"
     )
+    for which, what in enumerate(("numbers only", "with pictures"), start=1):
+        ratios = sorted(turn[which] / turn[0] for turn in turns)
+        print(
+            f"{what:14} {statistics.median(ratios):.3f} times the run without "
+            f"({ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} turns)"
+        )
     for name, total in sorted(seconds.items(), key=lambda item: -item[1]):
         print(f"{name:20} {1e3 * total / options.turns / (options.looks + 1):6.1f} ms per look")
 

@@ -12,6 +12,7 @@ from .loss_curves import LossCurves
 from .mode_coverage import ModeCoverage
 from .nearest_reals import NearestReals
 from .noisy_reals import NoisyReals
+from .numbers_only import NumbersOnly
 from .old_fake import OldFake
 from .probe import Observation, Probe
 from .recurrence import Recurrence
@@ -37,6 +38,7 @@ __all__ = [
     "ModeCoverage",
     "NearestReals",
     "NoisyReals",
+    "NumbersOnly",
     "Observation",
     "OldFake",
     "Probe",

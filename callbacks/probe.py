@@ -19,6 +19,7 @@ from lit_gans.logbook import by_seed, publish
 from lit_gans.modes import evaluating
 
 from . import pictures
+from .numbers_only import NumbersOnly
 from .pictures import Picture
 
 _MOST_WAITING = 32
@@ -155,7 +156,8 @@ class Probe(pl.Callback):
             return
         if numbers:
             append_row(run_folder(trainer) / f"{self.name}.csv", {"iteration": iteration, **seen.notes, **numbers})
-        if seen.picture is not None:
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if seen.picture is not None and not any(isinstance(callback, NumbersOnly) for callback in callbacks):
             path = run_folder(trainer) / self.name / f"{iteration:08d}.png"
             self.frames = [*(frame for frame in self.frames if frame != path), path]
             self._drawing.append((path, iteration, pictures.draw(seen.picture, path)))

@@ -23,6 +23,7 @@ from callbacks import (
     ModeCoverage,
     NearestReals,
     NoisyReals,
+    NumbersOnly,
     Observation,
     Probe,
     Recurrence,
@@ -379,6 +380,12 @@ def test_a_probe_that_is_used_again_starts_anew(unwritten, tmp_path):
     assert len(tables) > 8
     for path in tables:
         assert path.read_text() == (tmp_path / "other" / path.name).read_text(), path.name
+
+
+def test_numbers_only_leaves_tables_and_no_pictures(tmp_path):
+    train(ring_gan(), 4, callbacks=[*every_probe(2), NumbersOnly()], log_every_n_steps=1)
+    assert len(list(tmp_path.glob("*.csv"))) > 8
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".gif")]
 
 
 def test_a_probe_looks_in_eval_mode(unwritten):
