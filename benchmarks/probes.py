@@ -1,10 +1,10 @@
 """What watching costs: the default run on the ring with every probe on, beside the same run with none.
 
 Twenty looks of each probe in 20 000 iterations of the default game (ring, two hidden layers of 64, batch 256,
-non-saturating, SGD). The runs take turns in one process, each timed from the call of `fit` to its return: without probes,
-with every probe and `NumbersOnly`, and with their pictures and films, for which the run waits at its end. `--seeds 5`
-trains five seeds at once. The time that each probe takes of the game is printed, too. `LossCurves`, which draws what the
-game logs, keeps its own pace.
+non-saturating, SGD). The runs take turns in one process, each timed from the call of `fit` to its return: without
+probes, with every probe and `NumbersOnly`, and with their pictures and films, for which the run waits at its end.
+`--seeds 5` trains five seeds at once. The time that each probe takes of the game is printed, too. `LossCurves`, which
+draws what the game logs, keeps its own pace.
 
     python benchmarks/probes.py
 """
@@ -100,9 +100,8 @@ def main() -> None:
         probes = [timed(probe, seconds) for probe in every_probe(every)]
         kinds = ([], [*probes, callbacks.NumbersOnly()], every_probe(every))
         turns.append([run(options.iterations, options.seeds, kind) for kind in kinds])
-    print(
-        f"{len(seconds)} probes, {options.looks} looks each, in a run of {statistics.median(plain for plain, *_ in turns):.1f} s"
-    )
+    plain = statistics.median(turn[0] for turn in turns)
+    print(f"{len(seconds)} probes, {options.looks} looks each, in a run of {plain:.1f} s")
     for which, what in enumerate(("numbers only", "with pictures"), start=1):
         ratios = sorted(turn[which] / turn[0] for turn in turns)
         print(

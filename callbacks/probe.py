@@ -67,7 +67,13 @@ class Probe(pl.Callback):
         self.every_n_iterations = every_n_iterations
         self._given_name = name
         self._drawing: list[tuple[Path, int, Future[Any]]] = []
+        self._asks_for: list[Probe] = [self]
         self.forget()
+
+    # Lightning calls each of these at every iteration, of every callback, through its profiler: beside a small network
+    # a dozen probes would cost more by that than by their looks. What is None is not called.
+    on_train_batch_start = on_before_zero_grad = None  # type: ignore[assignment]
+    on_before_backward = on_after_backward = on_before_optimizer_step = None  # type: ignore[assignment]
 
     def forget(self) -> None:
         """Starts anew, as before the first look; a run begins with it. A checkpoint's state comes after."""
@@ -97,8 +103,14 @@ class Probe(pl.Callback):
         """Starts anew, and makes sure that no other probe has the same name, and with it the same files."""
         self.forget()
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        for other in callbacks:
-            if isinstance(other, Probe) and other is not self and other.name == self.name:
+        probes = [callback for callback in callbacks if isinstance(callback, Probe)]
+        alike = [probe for probe in probes if type(probe).on_train_batch_end is Probe.on_train_batch_end]
+        self._asks_for = alike if alike[:1] == [self] else [self]
+        vars(self).pop("on_train_batch_end", None)
+        if self in alike[1:]:
+            self.on_train_batch_end = None  # type: ignore[assignment, method-assign]
+        for other in probes:
+            if other is not self and other.name == self.name:
                 raise ValueError(
                     f"{type(self).__name__} and {type(other).__name__} are both called {self.name!r} and would "
                     f"overwrite each other's files; give one of them another name by its argument `name`"
@@ -111,9 +123,11 @@ class Probe(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks if it is time."""
-        if trainer.global_step % self.every_n_iterations == 0:
-            self._look(trainer, pl_module)
+        """Looks if it is time; the first probe of a run asks for all."""
+        iteration = trainer.global_step
+        for probe in self._asks_for:
+            if iteration % probe.every_n_iterations == 0:
+                probe._look(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks once more, and finishes."""
