@@ -110,8 +110,11 @@ class FixedFakes(Trend):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keeps fakes, and looks, if it is time."""
-        self._freeze(trainer, pl_module)
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        iteration = trainer.global_step
+        if iteration in self._due:
+            self._freeze(trainer, pl_module)
+        if iteration % self.every_n_iterations == 0:
+            self._look(trainer, pl_module)
 
     def _freeze(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step in self._due:

@@ -13,6 +13,7 @@ from lit_gans.metrics import (
     generator_field,
     grid_points,
     mode_coverage,
+    nearest_reals,
     real_field,
 )
 from lit_gans.networks import MLPDiscriminator
@@ -172,3 +173,17 @@ def test_a_sample_that_was_not_judged_is_of_no_class_and_out_of_the_confidence()
     mostly_unjudged = torch.full((200, 2), nan)
     mostly_unjudged[0] = torch.tensor([1.0, 0.0])
     assert class_coverage(mostly_unjudged).classes == 0  # the share is of all samples
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 4, 4)])
+def test_nearest_reals_counts_each_neighbour_once(shape):
+    generator = torch.Generator().manual_seed(0)
+    fakes, reals = torch.randn(3, 50, *shape, generator=generator), torch.randn(70, *shape, generator=generator)
+    slow = [
+        len({min(range(70), key=lambda j, y=y: (y - reals[j]).double().square().sum().item()) for y in each})
+        for each in fakes
+    ]
+    assert nearest_reals(fakes, reals).tolist() == slow
+    assert nearest_reals(fakes[1], reals).item() == slow[1]
+    assert nearest_reals(reals[:1].expand(9, *shape), reals).item() == 1
+    assert nearest_reals(reals, reals).item() == 70
