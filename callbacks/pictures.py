@@ -1,6 +1,6 @@
 """Pictures are drawn in a process of their own, so that a game does not wait for them.
 
-A figure takes a quarter of a second, the step of a small game a millisecond.
+A figure takes a tenth of a second or more, the step of a small game a millisecond.
 """
 
 import os

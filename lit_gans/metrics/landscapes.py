@@ -38,11 +38,10 @@ def landscape(
     if at_once < 1:
         raise ValueError(f"at_once must be at least 1 sample, got {at_once}")
     leading = points.shape[: points.ndim - directions.ndim]
-    lines = (*(1 for _ in directions.shape[1:]),)
     # One tensor of lines per direction: those of all directions at once would be the largest thing in memory.
     curves = []
     for direction in directions.to(points):
-        steps = offsets.to(points).reshape(-1, *lines) * direction
+        steps = offsets.to(points).reshape(-1, *[1] * direction.ndim) * direction
         samples = (points.unsqueeze(len(leading) + 1) + steps).flatten(len(leading), len(leading) + 1)
         chunks = samples.split(max(1, at_once // leading.numel()), dim=len(leading))
         curves.append(torch.cat([discriminator(chunk) for chunk in chunks], dim=-1).unflatten(-1, (-1, len(offsets))))
