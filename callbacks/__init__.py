@@ -3,10 +3,14 @@
 from .attraction import Attraction
 from .class_coverage import ClassCoverage
 from .dirac_portrait import DiracPortrait
+from .drawing_hook import DrawingHook
+from .ewc import EWC, OnlineEWC
 from .fixed_fake_set import FixedFakeSet
 from .fixed_fakes import FixedFakes
 from .generalization_gap import GeneralizationGap
 from .gradient_path import GradientPath
+from .historical_averaging import HistoricalAveraging
+from .instance_noise import InstanceNoise
 from .landscape_probe import LandscapeProbe
 from .loss_curves import LossCurves
 from .mode_coverage import ModeCoverage
@@ -14,10 +18,13 @@ from .nearest_reals import NearestReals
 from .noisy_reals import NoisyReals
 from .numbers_only import NumbersOnly
 from .old_fake import OldFake
+from .old_fake_replay import OldFakeReplay
+from .parameter_memory import ParameterMemory
 from .probe import Observation, Probe
 from .recurrence import Recurrence
 from .sample_grid import SampleGrid
 from .sample_writer import SampleWriter
+from .synaptic_intelligence import SynapticIntelligence
 from .trend import Trend
 from .value_surface import ValueSurface
 from .vector_field import VectorField
@@ -26,13 +33,17 @@ from .weight_clipping import WeightClipping
 from .weight_rank import WeightRank
 
 __all__ = [
+    "EWC",
     "Attraction",
     "ClassCoverage",
     "DiracPortrait",
+    "DrawingHook",
     "FixedFakeSet",
     "FixedFakes",
     "GeneralizationGap",
     "GradientPath",
+    "HistoricalAveraging",
+    "InstanceNoise",
     "LandscapeProbe",
     "LossCurves",
     "ModeCoverage",
@@ -41,10 +52,14 @@ __all__ = [
     "NumbersOnly",
     "Observation",
     "OldFake",
+    "OldFakeReplay",
+    "OnlineEWC",
+    "ParameterMemory",
     "Probe",
     "Recurrence",
     "SampleGrid",
     "SampleWriter",
+    "SynapticIntelligence",
     "Trend",
     "ValueSurface",
     "VectorField",

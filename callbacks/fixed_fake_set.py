@@ -1,16 +1,15 @@
 """FixedFakeSet: D trained on a fixed set of fakes, G standing aside."""
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_gans import GAN, DiscriminatorHook
-from lit_gans.streams import Draws, draws_for
+from lit_gans import GAN
+
+from .drawing_hook import DrawingHook
 
 
-class FixedFakeSet(DiscriminatorHook):
+class FixedFakeSet(DrawingHook):
     """Replaces G's fakes in D's updates by draws, with replacement, from the DataModule's `fake_set`.
 
     How D generalises is asked of a D that trains on two fixed, finite sets. Give G an optimizer that does not move it
@@ -22,10 +21,11 @@ class FixedFakeSet(DiscriminatorHook):
     Source: Li et al., section IV-B.
     """
 
+    purpose = "fixed fake set"
+
     def __init__(self) -> None:
+        super().__init__()
         self._fakes = torch.empty(0)
-        self._draws = Draws()
-        self._restored: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Makes sure that there is a set of fakes."""
@@ -37,31 +37,19 @@ class FixedFakeSet(DiscriminatorHook):
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes up the set, and a random stream per seed, new or from a checkpoint."""
+        """Takes up the set."""
+        super().on_train_start(trainer, pl_module)
         assert isinstance(pl_module, GAN)
         fakes = fixed_fakes(trainer)
         assert fakes is not None
         self._fakes = fakes.to(pl_module.device)
-        purpose = f"fixed fake set on process {trainer.global_rank}"
-        self._draws = draws_for(pl_module.seeds, purpose, pl_module.device)
-        if self._restored is not None:
-            self._draws.load_state_dict(self._restored)
-            self._restored = None
 
     def mix_fakes(self, fake: Tensor) -> Tensor:
         """As many fakes of the set, `(..., B, *sample)`."""
         batch_shape = fake.shape[: fake.ndim - self._fakes.ndim + 1]
         # In the set's precision: a game's own may be too coarse to reach every row evenly.
-        rows = self._draws.uniform(batch_shape, like=self._fakes) * len(self._fakes)
+        rows = self.draws.uniform(batch_shape, like=self._fakes) * len(self._fakes)
         return self._fakes[rows.long()].to(fake)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the random streams stand."""
-        return self._draws.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keeps them for `on_train_start`."""
-        self._restored = state_dict
 
 
 def fixed_fakes(trainer: pl.Trainer) -> Tensor | None:

@@ -2,7 +2,7 @@
 
 from . import losses, networks, penalties, schedules, updates
 from .gan import GAN
-from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorStep
+from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep
 
 __version__ = "0.1.0"
 
@@ -10,6 +10,7 @@ __all__ = [
     "GAN",
     "DiscriminatorHook",
     "DiscriminatorStep",
+    "GeneratorHook",
     "GeneratorStep",
     "losses",
     "networks",

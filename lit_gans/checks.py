@@ -25,10 +25,10 @@ def distinct(seeds: list[int] | None) -> list[int] | None:
 
 
 def free(names: Collection[str], taken: Collection[str]) -> None:
-    """A ValueError if a term of D's loss takes a name that stands for something else: it would replace that."""
+    """A ValueError if a term of a loss takes a name that stands for something else: it would replace that."""
     if clash := sorted(set(names) & set(taken)):
         raise ValueError(
-            f"a term of the discriminator's loss cannot be named {', '.join(clash)}: the name is taken; choose another"
+            f"a term of a player's loss cannot be named {', '.join(clash)}: the name is taken; choose another"
         )
 
 

@@ -1,6 +1,5 @@
 """GAN: the one LightningModule, which plays the game for every objective, penalty and hook."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from . import checks
-from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorStep, Step
+from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep, Step
 from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating
 from .penalties import Penalty
-from .players import Player, RealBatch, Terms, accuracy, gradient_norm, means, total
+from .players import Player, RealBatch, Terms, accuracy, deal, gradient_norm, joined, means, total
 from .seeds import stack_by_seed
 from .streams import Draws, draws_for, stream
 from .updates import Alternating, Update
@@ -86,6 +85,7 @@ class GAN(pl.LightningModule):
         self.penalties = nn.ModuleDict(penalties or {})
         self.update = update if update is not None else Alternating()
         self.hooks: list[DiscriminatorHook] = []
+        self.generator_hooks: list[GeneratorHook] = []
         self.generator, self.discriminator = generator, discriminator
         if self.seeds is not None:
             stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
@@ -110,30 +110,17 @@ class GAN(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One iteration of the game on one batch of `n_critic · S · B` real samples."""
-        batches = self.deal(batch)
+        batches = deal(batch, self.n_critic, self.seeds_axis)
         if not self._checked:
             with torch.no_grad(), evaluating(self.generator, self.discriminator):
                 real = [batch.samples for batch in batches]
-                checks.game(real, self.generator, self.logits, self.latent_dim, len(self._seeds_axis) + 1)
+                checks.game(real, self.generator, self.logits, self.latent_dim, len(self.seeds_axis) + 1)
             self._checked = True
         self._log_is_due = is_tick(self.trainer, self.global_step + 1)
         self.update(self, batches)
         if self._log_is_due:
             numbers = by_seed(self._latest, self.seeds)
             publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
-
-    def deal(self, batch: Any) -> list[RealBatch]:
-        """Splits a flat batch into `n_critic` real batches of shape `(..., B, *sample)`.
-
-        Raises:
-            ValueError: If the batch does not divide by `n_critic` times the number of seeds.
-        """
-        samples, labels = (*batch, None)[:2] if isinstance(batch, list | tuple) else (batch, None)
-        shape = (self.n_critic, *self._seeds_axis)
-        checks.divides(len(samples), parts=math.prod(shape))
-        deals = samples.unflatten(0, (*shape, -1))
-        deals_of_labels = [None] * self.n_critic if labels is None else labels.unflatten(0, (*shape, -1))
-        return [RealBatch(x, c) for x, c in zip(deals, deals_of_labels, strict=True)]
 
     def discriminator_step(self, batch: RealBatch) -> DiscriminatorStep:
         """What D sees in one update: reals, and fakes without a gradient to G."""
@@ -161,38 +148,35 @@ class GAN(pl.LightningModule):
         for name, penalty in self.penalties.items():
             if penalty.is_due(self.discriminator_updates):  # type: ignore[operator]
                 terms[name] = penalty.weighted(step, self.global_step)  # type: ignore[operator]
-        for hook in self.hooks:
-            added = hook.discriminator_terms(step)
-            checks.free(added, taken=terms)
-            terms |= added
-        return terms
+        return joined(terms, (hook.discriminator_terms(step) for hook in self.hooks))
 
     def generator_terms(self, step: GeneratorStep) -> Terms:
-        """G's loss, term by term."""
+        """G's loss, term by term: the objective, and what hooks add."""
         step.draws.rewind()
-        return {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        terms = {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        return joined(terms, (hook.generator_terms(step) for hook in self.generator_hooks))
 
     def discriminator_loss(
         self, step: DiscriminatorStep, discriminator: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """D's scalar loss on a step, as this D or another one sees it."""
         step = step if discriminator is None else step.under(discriminator)
-        return total(means(self.discriminator_terms(step), len(self._seeds_axis) + 1))
+        return total(means(self.discriminator_terms(step), len(self.seeds_axis) + 1))
 
     def generator_loss(self, step: GeneratorStep) -> Tensor:
         """G's scalar loss on a step."""
-        return total(means(self.generator_terms(step), len(self._seeds_axis) + 1))
+        return total(means(self.generator_terms(step), len(self.seeds_axis) + 1))
 
     def descend(self, name: str, step: Step) -> None:
         """One optimizer step of a player on the sum of its terms."""
         player, optimizer = self.players[name], self._optimizers[name]
-        losses = means(player.terms(step), len(self._seeds_axis) + 1)
+        losses = means(player.terms(step), len(self.seeds_axis) + 1)
         for parameter in player.parameters:  # as zero_grad does, whose bookkeeping is felt beside a small network
             parameter.grad = None
         self.manual_backward(total(losses))
         self._latest.update({f"{player.letter}/{term}": value.detach() for term, value in losses.items()})
         if self._log_is_due:
-            watched = {**player.watch(step), "gradient_norm": gradient_norm(player.parameters, self._seeds_axis)}
+            watched = {**player.watch(step), "gradient_norm": gradient_norm(player.parameters, self.seeds_axis)}
             self._latest.update({f"{player.letter}/{number}": value for number, value in watched.items()})
         # Lightning's wrapper advances `global_step`. Other players' steps go past it, through the same strategy.
         if player.keeps_time:
@@ -206,6 +190,11 @@ class GAN(pl.LightningModule):
         for hook in self.hooks:
             hook.discriminator_updated()
 
+    def generator_updated(self) -> None:
+        """Tells the hooks that G has moved."""
+        for hook in self.generator_hooks:
+            hook.generator_updated()
+
     # --------------------------------------------------------------------------------------------- the players
 
     @property
@@ -214,6 +203,11 @@ class GAN(pl.LightningModule):
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         return self.global_step if fitting else self.global_step or self._restored_iteration
 
+    @property
+    def seeds_axis(self) -> tuple[int, ...]:
+        """The shape of the leading axis of parameters, batches and losses: `(S,)`, or `()` without seeds."""
+        return () if self.seeds is None else (len(self.seeds),)
+
     def forward(self, latents: Tensor) -> Tensor:
         """G(z), in the mode that G is in; `(..., n, latent_dim)` to `(..., n, *sample)`."""
         return self.generator(latents)
@@ -221,7 +215,7 @@ class GAN(pl.LightningModule):
     def logits(self, samples: Tensor) -> Tensor:
         """D(v): samples `(..., n, *sample)` to logits `(..., n)`."""
         logits = self.discriminator(samples)
-        return logits.squeeze(-1) if logits.ndim > len(self._seeds_axis) + 1 else logits
+        return logits.squeeze(-1) if logits.ndim > len(self.seeds_axis) + 1 else logits
 
     @torch.no_grad()
     def generate(self, latents: Tensor) -> Tensor:
@@ -234,7 +228,7 @@ class GAN(pl.LightningModule):
             Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
         """
         dtype = next((p.dtype for p in self.generator.parameters()), latents.dtype)
-        latents = latents.to(self.device, dtype).expand(*self._seeds_axis, *latents.shape)
+        latents = latents.to(self.device, dtype).expand(*self.seeds_axis, *latents.shape)
         with evaluating(self.generator):
             return self.generator(latents)
 
@@ -255,9 +249,10 @@ class GAN(pl.LightningModule):
     # ------------------------------------------------------------------------------------- around the training
 
     def setup(self, stage: str) -> None:
-        """Collects the callbacks that take part in D's game."""
+        """Collects the callbacks that take part in the game."""
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
+        self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
 
     def on_train_start(self) -> None:
         """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
@@ -292,7 +287,7 @@ class GAN(pl.LightningModule):
 
     def _evaluate(self, batch: Any, batch_idx: int, stage: str) -> None:
         samples = batch[0] if isinstance(batch, list | tuple) else batch
-        real = samples.expand(*self._seeds_axis, *samples.shape)
+        real = samples.expand(*self.seeds_axis, *samples.shape)
         draws = self._draws_for(f"{stage} batch {batch_idx}")  # of its own: watching a game must not change it
         fake = self.generator(self._latents(real, draws))
         real_logits, fake_logits = self.logits(real), self.logits(fake)
@@ -319,16 +314,12 @@ class GAN(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
-    @property
-    def _seeds_axis(self) -> tuple[int, ...]:
-        return () if self.seeds is None else (len(self.seeds),)
-
     def _draws_for(self, purpose: str) -> Draws:
         """Random streams on this process and device, one per seed, that no other purpose shares."""
         return draws_for(self.seeds, f"{purpose} on process {self.trainer.global_rank}", self.device)
 
     def _latents(self, samples: Tensor, draws: Draws) -> Tensor:
-        batch_shape = samples.shape[: len(self._seeds_axis) + 1]
+        batch_shape = samples.shape[: len(self.seeds_axis) + 1]
         return draws.normal(samples, (*batch_shape, self.latent_dim))
 
     def _logits_of_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -339,7 +330,7 @@ class GAN(pl.LightningModule):
         """
         if not self._samplewise:
             return self.logits(real), self.logits(fake)
-        batch_axis = len(self._seeds_axis)
+        batch_axis = len(self.seeds_axis)
         real_logits, fake_logits = self.logits(torch.cat([real, fake], batch_axis)).chunk(2, batch_axis)
         return real_logits, fake_logits
 

@@ -1,4 +1,4 @@
-"""The record of one step of a player, and the hook by which a callback takes part in the game."""
+"""The record of one step of a player, and the hooks by which a callback takes part in the game."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -72,3 +72,14 @@ class DiscriminatorHook(pl.Callback):
 
     def discriminator_updated(self) -> None:
         """D has just taken an optimizer step (clipping, path integrals, averages)."""
+
+
+class GeneratorHook(pl.Callback):
+    """A callback that takes part in G's updates, as a `DiscriminatorHook` does in D's. One callback may be both."""
+
+    def generator_terms(self, step: GeneratorStep) -> dict[str, Tensor]:
+        """Further terms of G's loss by name, weighted, of shape `(..., n)`."""
+        return {}
+
+    def generator_updated(self) -> None:
+        """G has just taken an optimizer step."""

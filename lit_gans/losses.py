@@ -5,6 +5,9 @@ Throughout, `D(x)` is a logit that rises with realness, `x` a real sample, `y` a
 alone takes means, so that importance weights, per-sample logs and a leading axis of seeds come for free.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,6 +15,15 @@ from torch import Tensor, nn
 def softplus(logits: Tensor) -> Tensor:
     """`log(1 + eᵗ)` to full float64 precision: torch's own default returns t itself beyond 20, off by 2e-9."""
     return F.softplus(logits, threshold=60)
+
+
+class Examples(NamedTuple):
+    """A part of D's loss that is a mean over examples, each of which is judged by itself."""
+
+    loss: Callable[..., Tensor]
+    """From the logits of the samples of an example, and the samples, to its loss: `loss(*logits, *samples)`."""
+    samples: tuple[Tensor, ...]
+    """The samples by their place in an example, each of shape `(n, *sample)`."""
 
 
 class Objective(nn.Module):
@@ -45,6 +57,10 @@ class Objective(nn.Module):
     ) -> Tensor:
         """What G minimises, shape `(..., B)`; `real_logits` is None unless `needs_real`."""
         raise NotImplementedError(f"{type(self).__name__} must define generator()")
+
+    def examples(self, real: Tensor, fake: Tensor) -> list[Examples]:
+        """D's loss on batches x and y, `(n, *sample)`, as examples: pairs (x, y) of which each has one loss."""
+        return [Examples(self.discriminator, (real, fake))]
 
     def decision(self, logits: Tensor) -> Tensor | None:
         """D's verdict: > 0 real, < 0 fake, 0 undecided; None where only differences of logits mean anything."""
@@ -89,6 +105,13 @@ class SeparableObjective(Objective):
         if self.real_weight != 1:  # a multiplication by one is a node of the graph for nothing
             real_term = self.real_weight * real_term
         return real_term + self.fake_term(fake_logits)
+
+    def examples(self, real: Tensor, fake: Tensor) -> list[Examples]:
+        """Every sample is an example: its loss is `γ · real_term(D(x))`, or `fake_term(D(y))`."""
+        return [
+            Examples(lambda logit, sample: self.real_weight * self.real_term(logit), (real,)),
+            Examples(lambda logit, sample: self.fake_term(logit), (fake,)),
+        ]
 
 
 class Minimax(SeparableObjective):

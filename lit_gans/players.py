@@ -1,6 +1,7 @@
-"""The two sides of the game, and how a loss is reduced."""
+"""The two sides of the game, what is dealt to them, and how a loss is put together and reduced."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from . import checks
 from .hooks import DiscriminatorStep
 from .losses import Objective
 
@@ -42,6 +44,32 @@ class Player:
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that this player moves (walking a network anew at every step costs time)."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+
+def deal(batch: Any, n_critic: int, seeds_axis: tuple[int, ...]) -> list[RealBatch]:
+    """Splits a flat batch, `x` or `(x, labels)`, into `n_critic` real batches of shape `(..., B, *sample)`.
+
+    Raises:
+        ValueError: If the batch does not divide by `n_critic` times the number of seeds.
+    """
+    samples, labels = (*batch, None)[:2] if isinstance(batch, list | tuple) else (batch, None)
+    shape = (n_critic, *seeds_axis)
+    checks.divides(len(samples), parts=math.prod(shape))
+    deals = samples.unflatten(0, (*shape, -1))
+    deals_of_labels = [None] * n_critic if labels is None else labels.unflatten(0, (*shape, -1))
+    return [RealBatch(x, c) for x, c in zip(deals, deals_of_labels, strict=True)]
+
+
+def joined(terms: Terms, additions: Iterable[Terms]) -> Terms:
+    """A player's own terms and those that hooks add.
+
+    Raises:
+        ValueError: If a hook's term has the name of another.
+    """
+    for added in additions:
+        checks.free(added, taken=terms)
+        terms |= added
+    return terms
 
 
 def means(terms: Terms, batch_axes: int) -> Terms:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,17 +60,37 @@ class SeedStack(nn.Module):
         """Each copy on its own batch: `(S, B, ...)` to `(S, B, ...)`."""
         if self.batched is None:
             self.batched = _vmap_can_batch(self.network, inputs)
-        return (_all_at_once if self.batched else _one_by_one)(self.network, inputs)
+        return _all_at_once(self.network, inputs) if self.batched else self._one_by_one(inputs)
+
+    def _one_by_one(self, inputs: Tensor) -> Tensor:
+        states = copies(self).states
+        rows = zip(states, inputs, strict=True)
+        return torch.stack([functional_call(self.network, state, (batch,)) for state, batch in rows])
+
+
+class Copies(NamedTuple):
+    """The copies of a network, one by one."""
+
+    network: nn.Module
+    """What all have in common, to be called by `torch.func.functional_call` with a state."""
+    states: list[dict[str, Tensor]]
+    """Parameters and buffers of each copy by name."""
+    seeds_axis: tuple[int, ...]
+    """`(S,)`, or `()` for a network without seeds, which is its only copy."""
+
+
+def copies(network: nn.Module) -> Copies:
+    """A network taken apart into its copies by seed."""
+    if not isinstance(network, SeedStack):
+        return Copies(network, [_state(network)], ())
+    state = _state(network.network)
+    n_seeds = len(next(iter(state.values())))
+    rows = [{name: value[i] for name, value in state.items()} for i in range(n_seeds)]
+    return Copies(network.network, rows, (n_seeds,))
 
 
 def _all_at_once(network: nn.Module, inputs: Tensor) -> Tensor:
     return vmap(lambda state, batch: functional_call(network, state, (batch,)))(_state(network), inputs)
-
-
-def _one_by_one(network: nn.Module, inputs: Tensor) -> Tensor:
-    state = _state(network)
-    rows = [{name: value[i] for name, value in state.items()} for i in range(len(inputs))]
-    return torch.stack([functional_call(network, row, (batch,)) for row, batch in zip(rows, inputs, strict=True)])
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:

@@ -37,3 +37,4 @@ class Alternating(Update):
             gan.discriminator_updated()
         with frozen(gan.players["discriminator"].parameters):
             gan.descend("generator", gan.generator_step(batches[-1]))
+        gan.generator_updated()

@@ -15,6 +15,7 @@ from lit_gans import GAN, DiscriminatorHook
 from lit_gans.losses import RelativisticPairing, Wasserstein
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import DRAGAN, R1, WGANGP, Penalty
+from lit_gans.players import deal
 from lit_gans.schedules import Linear
 from lit_gans.streams import Draws, stream
 from tests.toys import Batches, Notes, Watcher, assert_same, ring_gan, state, train
@@ -317,7 +318,7 @@ def test_a_loss_that_draws_is_a_function_of_its_step_too(seeds):
 def test_d_of_x_is_computed_for_g_only_where_the_objective_compares(loss):
     gan = ring_gan(loss=loss)
     gan.draws = Draws(generator=torch.Generator().manual_seed(0))
-    step = gan.generator_step(gan.deal(torch.randn(6, 2))[0])
+    step = gan.generator_step(deal(torch.randn(6, 2), 1, ())[0])
     assert (step.real_logits is not None) == loss.needs_real
     assert step.fake.requires_grad
     assert gan.generator_loss(step).ndim == 0
