@@ -14,6 +14,7 @@ import logging
 import statistics
 import time
 import warnings
+from collections.abc import Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -71,7 +72,7 @@ class Clock(pl.Callback):
         self.seconds = time.perf_counter() - self.start
 
 
-def game(iterations: int, penalty: bool, seeds: int) -> float:
+def game(iterations: int, penalty: bool = False, seeds: int = 0, callbacks: Sequence[pl.Callback] = ()) -> float:
     """Seconds per iteration, and per seed, of the same game played by `lit_gans.GAN`."""
 
     def sgd(parameters: object) -> torch.optim.Optimizer:
@@ -91,7 +92,7 @@ def game(iterations: int, penalty: bool, seeds: int) -> float:
         max_steps=iterations,
         accelerator="cpu",
         logger=False,
-        callbacks=[clock],
+        callbacks=[*callbacks, clock],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

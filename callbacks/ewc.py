@@ -40,7 +40,7 @@ class EWC(ParameterMemory):
         weight: float | Schedule = 1.0,
         task_length: int = 1000,
         n_samples: int = 512,
-        chunk_mib: float = 64.0,
+        chunk_mib: float = 8.0,
     ) -> None:
         super().__init__(weight, task_length)
         if n_samples < 1:
@@ -91,7 +91,7 @@ class OnlineEWC(EWC):
         task_length: int = 1000,
         newest_share: float = 0.5,
         n_samples: int = 512,
-        chunk_mib: float = 64.0,
+        chunk_mib: float = 8.0,
     ) -> None:
         super().__init__(weight, task_length, n_samples, chunk_mib)
         if not 0 < newest_share <= 1:

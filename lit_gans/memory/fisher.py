@@ -6,19 +6,21 @@ from torch.func import functional_call, grad, vmap
 
 from ..losses import Examples, Objective
 from ..seeds import copies
+from .linear_layers import squares_of_linear_layers
 from .quadratic import flattened
 
 
 @torch.no_grad()
 def fisher_diagonal(
-    loss: Objective, discriminator: nn.Module, real: Tensor, fake: Tensor, chunk_mib: float = 64.0
+    loss: Objective, discriminator: nn.Module, real: Tensor, fake: Tensor, chunk_mib: float = 8.0
 ) -> Tensor:
     """`ω̂ = E[(∂ℓ/∂θ)²]`: the mean over examples of the squared gradient of one example's loss ℓ.
 
     One sample with its side, real or fake, is one example; of an objective that compares, a pair is (see
     `Objective.examples`). The square is of each example's gradient, never of their mean, whose expectation is 0 at an
-    optimum. The examples' gradients are taken at once by `torch.func.vmap`. Put D into eval mode before: batch
-    normalisation would make the gradient of one example depend on the others.
+    optimum. The gradients of examples are taken at once, chunk by chunk, by `torch.func.vmap`; those of linear layers
+    are not needed for their squares (see `squares_of_linear_layers`). Put D into eval mode before: batch normalisation
+    would make the gradient of one example depend on the others.
 
     Args:
         loss: Whose D loss ℓ is.
@@ -42,21 +44,32 @@ def fisher_diagonal(
 def _of_one(
     loss: Objective, network: nn.Module, state: dict[str, Tensor], real: Tensor, fake: Tensor, chunk_mib: float
 ) -> Tensor:
-    trainable = {name: state[name] for name, parameter in network.named_parameters() if parameter.requires_grad}
-    fixed = {name: value for name, value in state.items() if name not in trainable}
-    bytes_per_example = sum(value.numel() * value.element_size() for value in trainable.values())
+    trainable = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    sides = loss.examples(real, fake)
+    squares = [_summed_squares(network, state, trainable, examples, chunk_mib) for examples in sides]
+    total = torch.stack([flattened([of_side[name] for name in trainable]) for of_side in squares]).sum(0)
+    return total / sum(len(examples.samples[0]) for examples in sides)
+
+
+def _summed_squares(
+    network: nn.Module, state: dict[str, Tensor], names: list[str], examples: Examples, chunk_mib: float
+) -> dict[str, Tensor]:
+    """`Σ_n g_n²` by name: of linear layers in closed form, of whatever else is left from the gradients themselves."""
+    found = squares_of_linear_layers(network, state, examples)
+    left = {name: state[name] for name in names if name not in found}
+    if not left:
+        return found
+    fixed = {name: value for name, value in state.items() if name not in left}
+
+    def loss_of_one(parameters: dict[str, Tensor], *samples: Tensor) -> Tensor:
+        logits = [functional_call(network, {**fixed, **parameters}, (x.unsqueeze(0),)).reshape(()) for x in samples]
+        return examples.loss(*logits, *samples)
+
+    gradients = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(examples.samples)))
+    bytes_per_example = sum(value.numel() * value.element_size() for value in left.values())
     chunk = max(1, int(chunk_mib * 2**20) // bytes_per_example)
-
-    def summed_squares(examples: Examples) -> Tensor:
-        def loss_of_one(parameters: dict[str, Tensor], *samples: Tensor) -> Tensor:
-            logits = [functional_call(network, {**fixed, **parameters}, (x.unsqueeze(0),)).reshape(()) for x in samples]
-            return examples.loss(*logits, *samples)
-
-        gradients = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(examples.samples)))
-        chunks = zip(*(samples.split(chunk) for samples in examples.samples), strict=True)
-        squares = ([g.square().sum(0) for g in gradients(trainable, *samples).values()] for samples in chunks)
-        return torch.stack([flattened(each) for each in squares]).sum(0)
-
-    by_side = loss.examples(real, fake)
-    total = torch.stack([summed_squares(examples) for examples in by_side]).sum(0)
-    return total / sum(len(examples.samples[0]) for examples in by_side)
+    chunks = zip(*(samples.split(chunk) for samples in examples.samples), strict=True)
+    for samples in chunks:
+        for name, each in gradients(left, *samples).items():
+            found[name] = found.get(name, 0.0) + each.square().sum(0)
+    return found

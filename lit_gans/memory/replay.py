@@ -177,9 +177,10 @@ class ImagePool(ReplayBuffer):
         swapped = heads & (before >= self.capacity)
         slots = torch.where(before < self.capacity, before, torch.where(heads, anywhere, self.capacity))
         # Who sat there: the last one of this batch to sit down before, or one that was there already.
-        order = torch.arange(n, device=storage.device)
-        earlier = (slots.unsqueeze(2) == slots.unsqueeze(1)) & (order < order.unsqueeze(1))
-        sitting = torch.where(earlier, order, -1).amax(2)
+        seats, order = slots.sort(stable=True)
+        again = torch.zeros_like(seats, dtype=torch.bool)
+        again[:, 1:] = seats[:, 1:] == seats[:, :-1]
+        sitting = torch.empty_like(order).scatter_(1, order, torch.where(again, order.roll(1, 1), -1))
         rows = torch.arange(len(fresh), device=storage.device).unsqueeze(1)
         in_batch = arrived[rows, sitting.clamp_min(0)]
         shape = (*slots.shape, *[1] * (fresh.ndim - 2))
