@@ -14,6 +14,7 @@ from .instance_noise import InstanceNoise
 from .landscape_probe import LandscapeProbe
 from .loss_curves import LossCurves
 from .mode_coverage import ModeCoverage
+from .movement import Movement
 from .nearest_reals import NearestReals
 from .noisy_reals import NoisyReals
 from .numbers_only import NumbersOnly
@@ -47,6 +48,7 @@ __all__ = [
     "LandscapeProbe",
     "LossCurves",
     "ModeCoverage",
+    "Movement",
     "NearestReals",
     "NoisyReals",
     "NumbersOnly",

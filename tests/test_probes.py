@@ -21,6 +21,7 @@ from callbacks import (
     LandscapeProbe,
     LossCurves,
     ModeCoverage,
+    Movement,
     NearestReals,
     NoisyReals,
     NumbersOnly,
@@ -65,8 +66,8 @@ class Thermometer(Probe):
 
 def every_probe(every):
     """All that fit data in the plane."""
-    kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage, NearestReals]
-    kinds += [NoisyReals, Recurrence, SampleGrid, ValueSurface, VectorField, WeightRank]
+    kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage]
+    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SampleGrid, ValueSurface, VectorField, WeightRank]
     return [kind(every) for kind in kinds] + [LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)]
 
 
