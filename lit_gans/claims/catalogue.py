@@ -3,6 +3,7 @@
 from .claim import Claim
 from .forgetting import FORGETTING
 from .generalization import GENERALIZATION
+from .remembering import REMEMBERING
 from .workshop import WORKSHOP
 
-CLAIMS: dict[str, Claim] = {**FORGETTING, **WORKSHOP, **GENERALIZATION}
+CLAIMS: dict[str, Claim] = {**FORGETTING, **WORKSHOP, **GENERALIZATION, **REMEMBERING}
