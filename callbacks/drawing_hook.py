@@ -26,6 +26,11 @@ class DrawingHook(DiscriminatorHook):
         """Where the numbers are drawn."""
         return gan.device
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Starts anew with a run; a checkpoint's state comes after."""
+        if stage == "fit":
+            self._restored_draws = None
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes up a random stream per seed, new or from a checkpoint."""
         assert isinstance(pl_module, GAN)

@@ -37,8 +37,8 @@ class EWC(ParameterMemory):
 
     def __init__(
         self,
-        weight: float | Schedule = 1.0,
-        task_length: int = 1000,
+        weight: float | Schedule = 10.0,
+        task_length: int = 500,
         n_samples: int = 512,
         chunk_mib: float = 8.0,
     ) -> None:
@@ -87,7 +87,7 @@ class OnlineEWC(EWC):
 
     def __init__(
         self,
-        weight: float | Schedule = 1.0,
+        weight: float | Schedule = 100.0,
         task_length: int = 1000,
         newest_share: float = 0.5,
         n_samples: int = 512,

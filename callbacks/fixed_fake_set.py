@@ -29,6 +29,7 @@ class FixedFakeSet(DrawingHook):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Makes sure that there is a set of fakes."""
+        super().setup(trainer, pl_module, stage)
         if stage == "fit" and fixed_fakes(trainer) is None:
             raise ValueError(
                 f"FixedFakeSet needs data with a `fake_set`, as GaussianPairDataModule has when it is given "

@@ -51,6 +51,7 @@ class OldFakeReplay(DrawingHook):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Starts with an empty buffer, and makes sure that it fits."""
+        super().setup(trainer, pl_module, stage)
         if stage != "fit":
             return
         assert isinstance(pl_module, GAN)

@@ -33,7 +33,7 @@ class SynapticIntelligence(ParameterMemory):
 
     term = "synaptic_intelligence"
 
-    def __init__(self, weight: float | Schedule = 1.0, task_length: int = 1000, damping: float = 1e-3) -> None:
+    def __init__(self, weight: float | Schedule = 0.1, task_length: int = 500, damping: float = 1e-3) -> None:
         super().__init__(weight, task_length)
         if not damping > 0:
             raise ValueError(f"SynapticIntelligence: damping must be positive, got {damping}")

@@ -1,5 +1,7 @@
 """The diagonal Fisher information of D's loss: which parameters D's present knowledge depends on."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
@@ -35,10 +37,11 @@ def fisher_diagonal(
     Source: Thanh-Tung & Tran, section V-A; Kirkpatrick et al. 2017.
     """
     found = copies(discriminator)
+    network = copy.deepcopy(found.network)  # functional_call leaves a module that stands in two places damaged
     if found.seeds_axis:
         rows = zip(found.states, real, fake, strict=True)
-        return torch.stack([_of_one(loss, found.network, state, x, y, chunk_mib) for state, x, y in rows])
-    return _of_one(loss, found.network, found.states[0], real, fake, chunk_mib)
+        return torch.stack([_of_one(loss, network, state, x, y, chunk_mib) for state, x, y in rows])
+    return _of_one(loss, network, found.states[0], real, fake, chunk_mib)
 
 
 def _of_one(

@@ -35,7 +35,8 @@ def squares_of_linear_layers(network: nn.Module, state: Mapping[str, Tensor], ex
     def noting(path: str) -> Callable[..., Tensor]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             change = torch.zeros_like(output, requires_grad=True)
-            calls[path].append((inputs[0].detach(), change))
+            rows = inputs[0].detach() if inputs else output.new_empty(0)  # given by keyword: not seen
+            calls[path].append((rows, change))
             return output + change
 
         return hook
@@ -50,7 +51,11 @@ def squares_of_linear_layers(network: nn.Module, state: Mapping[str, Tensor], ex
         for handle in handles:
             handle.remove()
     total = examples.loss(*logits.chunk(len(examples.samples)), *examples.samples).sum()
-    once = {path: called[0] for path, called in calls.items() if len(called) == 1 and called[0][0].ndim == 2}
+    once = {
+        path: called[0]
+        for path, called in calls.items()
+        if len(called) == 1 and called[0][0].ndim == 2 and len(called[0][0]) == len(logits)
+    }
     asked = [*(change for _, change in once.values()), *leaves.values()]
     gradients = list(torch.autograd.grad(total, asked, materialize_grads=True)) if asked else []
     by_leaf = dict(zip(leaves, gradients[len(once) :], strict=True))

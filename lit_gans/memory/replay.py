@@ -88,8 +88,7 @@ class ReplayBuffer:
         if self._rows is not None:
             return self._rows
         n_seeds, _, *sample = fresh.shape
-        self._rows = fresh.new_empty((n_seeds, self.capacity + 1, *sample), device="cpu" if self.on_host else None)
-        self._offsets = torch.arange(n_seeds, device=self._rows.device).unsqueeze(1) * (self.capacity + 1)
+        rows = fresh.new_empty((n_seeds, self.capacity + 1, *sample), device="cpu" if self.on_host else None)
         if (old := self._restored) is not None:
             n_old = min(self.seen, self.capacity)
             if old.shape != (n_seeds, n_old, *sample):
@@ -98,9 +97,10 @@ class ReplayBuffer:
                     f"sample), this run needs {(n_seeds, n_old, *sample)}; resume with the capacity, seeds and data of "
                     f"the checkpoint"
                 )
-            self._rows[:, :n_old] = old.to(self._rows)
-            self._restored = None
-        return self._rows
+            rows[:, :n_old] = old.to(rows)
+        self._rows, self._restored = rows, None
+        self._offsets = torch.arange(n_seeds, device=rows.device).unsqueeze(1) * (self.capacity + 1)
+        return rows
 
     def _uniform(self, fresh: Tensor, n: int, draws: Draws) -> Tensor:
         # In double precision: the history may be longer than single precision can tell apart.
@@ -150,9 +150,8 @@ class FIFO(ReplayBuffer):
     def store(self, fresh: Tensor, draws: Draws) -> None:
         """Keeps every fake in place of the oldest."""
         assert self._rows is not None
-        fresh = fresh[:, -self.capacity :]
-        first = self.seen + max(0, 0)
-        slots = torch.arange(first, first + fresh.shape[1], device=fresh.device) % self.capacity
+        end, fresh = self.seen + fresh.shape[1], fresh[:, -self.capacity :]
+        slots = torch.arange(end - fresh.shape[1], end, device=fresh.device) % self.capacity
         self._rows.index_copy_(1, slots, fresh)
 
 
