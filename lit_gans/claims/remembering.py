@@ -53,4 +53,37 @@ REMEMBERING = {
             },
         },
     ),
+    "CF-10-images": Claim(
+        statement="The same on images: fewer old fakes are taken for real than without, and the samples are more diverse.",
+        source="after Thanh-Tung & Tran, sections IV-B and V-A; ten times their rate for a tenth of their time",
+        base="landscape",
+        full_size="mnist",
+        runs={
+            PLAIN: ("sgd_fast",),
+            "online EWC": ("sgd_fast", "online_ewc_weak"),
+            "synaptic intelligence": ("sgd_fast", "synaptic_intelligence"),
+            "old fakes, reservoir": ("sgd_fast", "replay"),
+        },
+        measures={
+            "old": OLD_FAKES,
+            "neighbours": column_of(
+                "nearest_reals",
+                "fakes/nearest_reals",
+                "training images that are nearest to one of 1 000 samples, at the end of the run",
+                at_end,
+            ),
+        },
+        relations={
+            **{
+                f"{run}: fewer old fakes are scored real, by 0.1": lower("old", run, PLAIN, by=0.1)
+                for run in ("online EWC", "synaptic intelligence", "old fakes, reservoir")
+            },
+            **{
+                f"{run}: at least 1.5 times as many neighbours": lambda n, run=run: bool(  # type: ignore[misc]
+                    n["neighbours"][run].mean() >= 1.5 * n["neighbours"][PLAIN].mean()
+                )
+                for run in ("online EWC", "synaptic intelligence", "old fakes, reservoir")
+            },
+        },
+    ),
 }
