@@ -54,7 +54,7 @@ REMEMBERING = {
         },
     ),
     "CF-10-images": Claim(
-        statement="The same on images: fewer old fakes are taken for real than without, and the samples are more diverse.",
+        statement="The same on images: fewer old fakes are taken for real than without, and samples are more diverse.",
         source="after Thanh-Tung & Tran, sections IV-B and V-A; ten times their rate for a tenth of their time",
         base="landscape",
         full_size="mnist",
