@@ -172,7 +172,12 @@ FORGETTING = {
         "other side of the real point, brings the fake to 0 and D to a maximum there.",
         source="Thanh-Tung & Tran, fig. 8 and 12 (R1 after section V-B)",
         base="dirac_high_capacity",
-        runs={"plain": (), "R1": ("dirac_r1",), "one old fake": ("old_fake",)},
+        runs={
+            "plain": (),
+            "R1": ("dirac_r1",),
+            "one old fake": ("old_fake",),
+            "old fakes at random": ("dirac_replay",),
+        },
         measures={
             "amplitude": column_of(
                 "dirac_portrait", "dirac/amplitude", "largest |θ| of the last 100 of 500 iterations", at_end
@@ -204,6 +209,9 @@ FORGETTING = {
             ),
             "one old fake: ends within 0.25 of 0, in most seeds": lambda n: (
                 (n["amplitude"]["one old fake"] < 0.25).mean() > 0.5
+            ),
+            "old fakes at random: ends within 0.25 of 0, in most seeds": lambda n: (
+                (n["amplitude"]["old fakes at random"] < 0.25).mean() > 0.5
             ),
             "one old fake: D is highest at the real point sooner than without": lambda n: (
                 n["early"]["one old fake"].mean() > n["early"]["plain"].mean()
