@@ -69,6 +69,40 @@ WORKSHOP = {
             "Adam: fewer modes than with 0-GP": lower("modes", "Adam", "0-GP, Adam"),
         },
     ),
+    "WS-5": Claim(
+        statement="With Adam and a 1-centred gradient penalty of constant weight the game keeps oscillating near the "
+        "end; with a weight that decays it settles.",
+        source="Thanh-Tung et al. 2018, section 2.1 and fig. 7 (which does not name the loss: both are run)",
+        base="ring",
+        runs={
+            "WGAN-GP, constant": ("wgan_gp", "adam", "movement"),
+            "WGAN-GP, decaying": ("wgan_gp", "decay", "adam", "movement"),
+            "non-saturating, constant": ("one_gp", "adam", "movement"),
+            "non-saturating, decaying": ("decay", "adam", "movement"),
+        },
+        measures={
+            "late": column_of(
+                "movement",
+                "fakes/moved",
+                "how far fakes move in 500 iterations, mean over 15 000 to 20 000",
+                between(15000, 20000),
+            ),
+            "middle": column_of("movement", "fakes/moved", "the same over 5 000 to 10 000", between(5000, 10000)),
+            "modes": column_of("mode_coverage", "modes/covered", "modes covered of 8, at the end", at_end),
+        },
+        relations={
+            **{
+                f"{loss}, constant: moves on, by more than 0.3": above("late", f"{loss}, constant", 0.3)
+                for loss in ("WGAN-GP", "non-saturating")
+            },
+            "WGAN-GP, decaying: less than half as far": lambda n: (
+                n["late"]["WGAN-GP, decaying"].mean() < 0.5 * n["late"]["WGAN-GP, constant"].mean()
+            ),
+            "non-saturating, decaying: less than half as far": lambda n: (
+                n["late"]["non-saturating, decaying"].mean() < 0.5 * n["late"]["non-saturating, constant"].mean()
+            ),
+        },
+    ),
     "WS-6": Claim(
         statement="As a perceptron's G collapses, the effective rank of its layers falls and their columns become "
         "alike; convolutions keep their rank.",
