@@ -65,8 +65,8 @@ class OldFakeReplay(DrawingHook):
             self._check(torch.empty(shape, dtype=dtype, device="meta"), trainer.strategy.root_device)
 
     def draws_on(self, gan: GAN) -> torch.device:
-        """Where the buffer is."""
-        return torch.device("cpu") if self.buffer.on_host else gan.device
+        """The host, where the buffer decides: a device need not be waited for."""
+        return torch.device("cpu")
 
     @torch.no_grad()
     def mix_fakes(self, fake: Tensor) -> Tensor:
@@ -80,10 +80,11 @@ class OldFakeReplay(DrawingHook):
     def _check(self, fresh: Tensor, device: torch.device) -> None:
         """Refuses what cannot be done for fresh fakes `(S, B, *sample)`, and tells what is taken."""
         n_seeds, batch_size, *sample = fresh.shape
-        if 0 < self.replay_ratio * batch_size < 0.5:
+        n_old = self.buffer.n_old(batch_size, self.replay_ratio)
+        if n_old is not None and 0 < self.replay_ratio < 1 and n_old in (0, batch_size):
             raise ValueError(
-                f"OldFakeReplay: a share of {self.replay_ratio} of {batch_size} fakes is less than half a fake, so "
-                f"that none would ever be old; raise replay_ratio, or the batch_size of the data"
+                f"OldFakeReplay: a share of {self.replay_ratio} of {batch_size} fakes is, in whole fakes, "
+                f"{'none' if n_old == 0 else 'all'} of them; give the data a larger batch_size, or another replay_ratio"
             )
         needed = self.buffer.mebibytes(prod(sample) * fresh.element_size(), n_seeds)
         place = torch.device("cpu") if self.buffer.on_host else device

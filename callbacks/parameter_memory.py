@@ -39,10 +39,6 @@ class ParameterMemory(DiscriminatorHook):
         self.task_length = task_length
         self.forget()
 
-    # Lightning calls these of every callback at every iteration; what is None is not called.
-    on_train_batch_start = on_before_zero_grad = None  # type: ignore[assignment]
-    on_before_backward = on_after_backward = on_before_optimizer_step = None  # type: ignore[assignment]
-
     def forget(self) -> None:
         """Starts without memory, as every run does; a checkpoint's state comes after."""
         self.memory: Quadratic | None = None

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_gans import GAN
+from lit_gans.hooks import QuietCallback
 from lit_gans.logbook import by_seed, publish
 from lit_gans.modes import evaluating
 
@@ -38,7 +39,7 @@ class Observation:
     """Words that stand beside the numbers in the run's table, such as which output of D was probed."""
 
 
-class Probe(pl.Callback):
+class Probe(QuietCallback):
     """Looks at the game every n iterations, and at its first and last; and during `validate`, at what it validates.
 
     A subclass gives `observe`. Whatever the logger, its figures land as `<run folder>/<name>/<iteration>.png`, their
@@ -69,11 +70,6 @@ class Probe(pl.Callback):
         self._drawing: list[tuple[Path, int, Future[Any]]] = []
         self._asks_for: list[Probe] = [self]
         self.forget()
-
-    # Lightning calls each of these at every iteration, of every callback, through its profiler: beside a small network
-    # a dozen probes would cost more by that than by their looks. What is None is not called.
-    on_train_batch_start = on_before_zero_grad = None  # type: ignore[assignment]
-    on_before_backward = on_after_backward = on_before_optimizer_step = None  # type: ignore[assignment]
 
     def forget(self) -> None:
         """Starts anew, as before the first look; a run begins with it. A checkpoint's state comes after."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -51,7 +51,22 @@ class GeneratorStep(Step):
     """One G update: `fake` carries the gradient to G; `real_logits` is None unless the objective needs it."""
 
 
-class DiscriminatorHook(pl.Callback):
+class QuietCallback(pl.Callback):
+    """A callback of whose methods Lightning calls, at every iteration, only those that a subclass gives.
+
+    It asks each callback for each of these, through its profiler. Beside a small network that costs more than what the
+    callback does; what is None is not called.
+    """
+
+    on_train_batch_start: Any = None
+    on_train_batch_end: Any = None
+    on_before_zero_grad: Any = None
+    on_before_backward: Any = None
+    on_after_backward: Any = None
+    on_before_optimizer_step: Any = None
+
+
+class DiscriminatorHook(QuietCallback):
     """A callback that takes part in D's game. Every method is neutral until overridden.
 
     The module collects its trainer's hooks once, in `setup`, and calls them in the callbacks' order. Lightning
@@ -74,7 +89,7 @@ class DiscriminatorHook(pl.Callback):
         """D has just taken an optimizer step (clipping, path integrals, averages)."""
 
 
-class GeneratorHook(pl.Callback):
+class GeneratorHook(QuietCallback):
     """A callback that takes part in G's updates, as a `DiscriminatorHook` does in D's. One callback may be both."""
 
     def generator_terms(self, step: GeneratorStep) -> dict[str, Tensor]:

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..streams import Draws
+
+_DOUBLE = torch.empty(0, dtype=torch.float64)
 
 
 class ReplayBuffer:
@@ -38,26 +42,30 @@ class ReplayBuffer:
         return torch.empty(0) if kept is None else kept
 
     def mebibytes(self, bytes_per_fake: int, n_seeds: int) -> float:
-        """How much memory the buffer takes, in MiB: `capacity` fakes per seed, and one row to spare."""
-        return n_seeds * (self.capacity + 1) * bytes_per_fake / 2**20
+        """How much memory the buffer takes, in MiB."""
+        return n_seeds * self.capacity * bytes_per_fake / 2**20
+
+    def n_old(self, batch_size: int, replay_ratio: float) -> int | None:
+        """How many fakes of a batch are old once there are any: `⌊ρB + ½⌋`; None where that is left to chance."""
+        return int(replay_ratio * batch_size + 0.5)
 
     def mix(self, fresh: Tensor, replay_ratio: float, draws: Draws) -> Tensor:
         """A batch of which the share ρ are old fakes, and keeps the fresh ones by the buffer's rule.
 
         Args:
             fresh: Fakes of now, `(S, B, *sample)`.
-            replay_ratio: ρ: of the B fakes the last `⌊ρB + ½⌋` are replaced, none while the buffer is empty.
-            draws: Decides which; the leading axis is the seeds'.
+            replay_ratio: ρ: of the B fakes the last `n_old(B, ρ)` are replaced, none while the buffer is empty.
+            draws: Decides which, on the host: no device has to be waited for. The leading axis is the seeds'.
 
         Returns:
             The batch, as `fresh`. Old fakes are drawn uniformly, with replacement, from before `fresh` was kept.
         """
-        n_old = int(replay_ratio * fresh.shape[1] + 0.5) if self.seen else 0
+        n_old = (self.n_old(fresh.shape[1], replay_ratio) or 0) if self.seen else 0
         storage = self._storage(fresh)
         mixed = fresh
         if n_old:
             kept = min(self.seen, self.capacity)
-            slots = (self._uniform(fresh, n_old, draws) * kept).long()
+            slots = (self._uniform(fresh, n_old, draws) * kept).astype(np.int64)
             mixed = torch.cat([fresh[:, : fresh.shape[1] - n_old], self._read(slots).to(fresh)], 1)
         self.store(fresh.detach().to(storage), draws)
         self.seen += fresh.shape[1]
@@ -78,9 +86,7 @@ class ReplayBuffer:
         self._restored = state["fakes"] if self.seen else None
 
     def _storage(self, fresh: Tensor) -> Tensor:
-        """The rows, `(S, capacity + 1, *sample)`, made at the first fakes.
-
-        The last one takes what is to be lost, so that a device need not wait for a count of what is kept.
+        """The rows, `(S, capacity, *sample)`, made at the first fakes.
 
         Raises:
             ValueError: If restored fakes are of other shapes than the fresh ones, or more than `capacity`.
@@ -88,7 +94,7 @@ class ReplayBuffer:
         if self._rows is not None:
             return self._rows
         n_seeds, _, *sample = fresh.shape
-        rows = fresh.new_empty((n_seeds, self.capacity + 1, *sample), device="cpu" if self.on_host else None)
+        rows = fresh.new_empty((n_seeds, self.capacity, *sample), device="cpu" if self.on_host else None)
         if (old := self._restored) is not None:
             n_old = min(self.seen, self.capacity)
             if old.shape != (n_seeds, n_old, *sample):
@@ -99,26 +105,33 @@ class ReplayBuffer:
                 )
             rows[:, :n_old] = old.to(rows)
         self._rows, self._restored = rows, None
-        self._offsets = torch.arange(n_seeds, device=rows.device).unsqueeze(1) * (self.capacity + 1)
+        self._offsets = np.arange(n_seeds)[:, None] * self.capacity
         return rows
 
-    def _uniform(self, fresh: Tensor, n: int, draws: Draws) -> Tensor:
-        # In double precision: the history may be longer than single precision can tell apart.
-        like = torch.empty(0, dtype=torch.float64, device="cpu" if self.on_host else fresh.device)
-        return draws.uniform((fresh.shape[0], n), like=like)
+    @staticmethod
+    def _uniform(fresh: Tensor, n: int, draws: Draws) -> NDArray[np.float64]:
+        # In double precision: the history may be longer than single precision can tell apart. As arrays, whose
+        # operations on so few numbers take a fraction of the time that those on tensors take.
+        numbers: NDArray[np.float64] = draws.uniform((fresh.shape[0], n), like=_DOUBLE).numpy()
+        return numbers
 
-    def _read(self, slots: Tensor) -> Tensor:
+    def _read(self, slots: NDArray[np.int64]) -> Tensor:
         """The rows at slots `(S, n)`."""
         assert self._rows is not None
-        return self._rows.flatten(0, 1)[self._offsets + slots]
+        places = torch.from_numpy((self._offsets + slots).ravel()).to(self._rows.device)
+        return self._rows.flatten(0, 1).index_select(0, places).unflatten(0, slots.shape)
 
-    def _write(self, slots: Tensor, fresh: Tensor) -> None:
-        """Puts fakes into slots `(S, B)`, one after the other: of two in one slot the later stays."""
+    def _write(self, slots: NDArray[np.int64], fresh: Tensor) -> None:
+        """Puts fakes into slots `(S, B)`, one after the other: of two in one slot the later stays.
+
+        A slot of `capacity` and beyond is none: its fake is lost.
+        """
         assert self._rows is not None
-        order = torch.arange(slots.shape[1], device=slots.device).expand_as(slots)
-        last = order.new_full(self._rows.shape[:2], -1).scatter_reduce_(1, slots, order, "amax")
-        slots = torch.where(last.gather(1, slots) == order, slots, self.capacity)
-        self._rows.flatten(0, 1)[self._offsets + slots] = fresh
+        arriving = np.flatnonzero(slots < self.capacity)
+        if arriving.size:
+            last = dict(zip((self._offsets + slots).ravel()[arriving].tolist(), arriving.tolist(), strict=True))
+            places, comers = torch.tensor([[*last], [*last.values()]]).to(self._rows.device)
+            self._rows.flatten(0, 1).index_copy_(0, places, fresh.flatten(0, 1).index_select(0, comers))
 
     def __repr__(self) -> str:
         """The kind and the capacity."""
@@ -135,10 +148,9 @@ class Reservoir(ReplayBuffer):
 
     def store(self, fresh: Tensor, draws: Draws) -> None:
         """Keeps each fake with a probability that falls with the length of the history."""
-        before = torch.arange(self.seen, self.seen + fresh.shape[1], device=fresh.device)
-        anywhere = (self._uniform(fresh, fresh.shape[1], draws) * (before + 1)).long()
-        slots = torch.where(before < self.capacity, before, anywhere.clamp_max(self.capacity))
-        self._write(slots, fresh)
+        before = np.arange(self.seen, self.seen + fresh.shape[1])
+        anywhere = (self._uniform(fresh, fresh.shape[1], draws) * (before + 1)).astype(np.int64)
+        self._write(np.where(before < self.capacity, before, anywhere), fresh)
 
 
 class FIFO(ReplayBuffer):
@@ -165,25 +177,37 @@ class ImagePool(ReplayBuffer):
     Source: Shrivastava et al. 2017, section 2.3, on the buffer; Zhu et al. 2017, section 4, with ρ = ½.
     """
 
+    def n_old(self, batch_size: int, replay_ratio: float) -> None:
+        """None: ρB on average."""
+
     def mix(self, fresh: Tensor, replay_ratio: float, draws: Draws) -> Tensor:
         """The batch that D is shown, `(S, B, *sample)`; a fake may come back within the batch that brought it."""
-        storage = self._storage(fresh)
-        n = fresh.shape[1]
-        arrived = fresh.detach().to(storage)
-        before = torch.arange(self.seen, self.seen + n, device=storage.device)
-        heads = self._uniform(fresh, n, draws) < replay_ratio
-        anywhere = (self._uniform(fresh, n, draws) * self.capacity).long()
-        swapped = heads & (before >= self.capacity)
-        slots = torch.where(before < self.capacity, before, torch.where(heads, anywhere, self.capacity))
-        # Who sat there: the last one of this batch to sit down before, or one that was there already.
-        seats, order = slots.sort(stable=True)
-        again = torch.zeros_like(seats, dtype=torch.bool)
-        again[:, 1:] = seats[:, 1:] == seats[:, :-1]
-        sitting = torch.empty_like(order).scatter_(1, order, torch.where(again, order.roll(1, 1), -1))
-        rows = torch.arange(len(fresh), device=storage.device).unsqueeze(1)
-        in_batch = arrived[rows, sitting.clamp_min(0)]
-        shape = (*slots.shape, *[1] * (fresh.ndim - 2))
-        old = torch.where((sitting >= 0).reshape(shape), in_batch, self._read(slots))
-        self._write(slots, arrived)
+        arrived = fresh.detach().to(self._storage(fresh))
+        n_seeds, n = fresh.shape[:2]
+        heads = (self._uniform(fresh, n, draws) < replay_ratio).tolist()
+        anywhere = (self._uniform(fresh, n, draws) * self.capacity).astype(np.int64).tolist()
+        slots = [[self.capacity] * n for _ in range(n_seeds)]
+        pooled: dict[int, int] = {}  # by place in the batch, the place in the pool whose fake D is shown there
+        returned: dict[int, int] = {}  # the same, of fakes that sat down earlier in this batch
+        for seed in range(n_seeds):
+            sitting: dict[int, int] = {}  # by slot, who of this batch sat down there last
+            for i in range(n):
+                slot = self.seen + i
+                if slot >= self.capacity:
+                    if not heads[seed][i]:
+                        continue
+                    slot = anywhere[seed][i]
+                    place, earlier = seed * n + i, sitting.get(slot)
+                    if earlier is None:
+                        pooled[place] = seed * self.capacity + slot
+                    else:
+                        returned[place] = seed * n + earlier
+                sitting[slot] = i
+                slots[seed][i] = slot
+        shown = arrived.flatten(0, 1).clone()
+        for source, places in ((self._storage(fresh), pooled), (arrived, returned)):
+            if places:
+                shown[list(places)] = source.flatten(0, 1)[list(places.values())]
+        self._write(np.array(slots), arrived)
         self.seen += n
-        return torch.where(swapped.reshape(shape).to(fresh.device), old.to(fresh), fresh)
+        return shown.reshape(fresh.shape).to(fresh)
