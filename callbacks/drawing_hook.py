@@ -12,7 +12,8 @@ from lit_gans.streams import Draws, draws_for
 class DrawingHook(DiscriminatorHook):
     """A hook that draws from streams of its own, one per seed, so that the game's own draws stay what they were.
 
-    Where the streams stand is part of checkpoints. Under several processes each has its own.
+    Where the streams stand is part of checkpoints. Under several processes each has its own; a checkpoint holds those
+    of the first, and the others begin new ones when the run goes on.
     """
 
     purpose: str
@@ -36,9 +37,12 @@ class DrawingHook(DiscriminatorHook):
         assert isinstance(pl_module, GAN)
         purpose = f"{self.purpose} on process {trainer.global_rank}"
         self.draws = draws_for(pl_module.seeds, purpose, self.draws_on(pl_module))
-        if self._restored_draws is not None:
+        if self._restored_draws is not None and trainer.is_global_zero:
             self.draws.load_state_dict(self._restored_draws)
-            self._restored_draws = None
+        elif self._restored_draws is not None:  # the first process's: the others begin streams of their own again
+            purpose = f"{purpose} from iteration {trainer.global_step}"
+            self.draws = draws_for(pl_module.seeds, purpose, self.draws_on(pl_module))
+        self._restored_draws = None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the random streams stand."""

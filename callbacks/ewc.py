@@ -15,8 +15,9 @@ from .parameter_memory import ParameterMemory
 class EWC(ParameterMemory):
     """Elastic weight consolidation: D's loss gains `λ Σ_k Σ_i ω̂_i^k (θ_i - θ_i^k)²` over all tasks k that have ended.
 
-    The importance `ω̂^k` is the diagonal Fisher information of D's loss at the end θ^k of task k, on training reals and
-    fakes of the G of then, both as they are (no old fakes, no noise), D in eval mode: see `memory.fisher_diagonal`. All
+    The importance `ω̂^k` is the diagonal (empirical) Fisher information of D's adversarial loss, without penalties, at
+    the end θ^k of task k, on training reals and fakes of the G of then, both as they are (no old fakes, no noise), D in
+    eval mode: see `memory.fisher_diagonal`. All
     anchors count, in the memory of one: the sum of their quadratics is again one. It only ever grows; D stiffens with
     the number of tasks. Logged: `d/ewc`.
 
@@ -55,11 +56,13 @@ class EWC(ParameterMemory):
         training_reals(trainer, 1)
 
     def importance(self, trainer: pl.Trainer, gan: GAN) -> Tensor:
-        """`ω̂` of the task that ends now, `(..., P)`. It draws nothing: all processes find the same."""
+        """`ω̂` of the task that ends now, `(..., P)`: a mean over processes, whose batch norms may differ."""
         real = for_each_seed(gan, training_reals(trainer, self.n_samples))
         fake = gan.sample(real.shape[len(gan.seeds_axis)], seed=gan.global_step)
         with evaluating(gan.discriminator):
-            return fisher_diagonal(gan.loss, gan.discriminator, real, fake, self.chunk_mib)
+            importance = fisher_diagonal(gan.loss, gan.discriminator, real, fake, self.chunk_mib)
+        mean: Tensor = trainer.strategy.reduce(importance, reduce_op="mean")
+        return mean
 
     def remember(self, trainer: pl.Trainer, gan: GAN, parameters: Tensor) -> Quadratic:
         """The sum of the tasks' quadratics."""
@@ -71,6 +74,8 @@ class OnlineEWC(EWC):
     """Online EWC: D's loss gains `λ Σ_i ω_i (θ_i - θ_i^t)²`, with one anchor, the end of the last task.
 
     The importance decays: `ω^t = α ω̂^t + (1 - α) ω^(t-1)`, `ω^0 = 0`, with `ω̂` as in `EWC`.
+
+    Logged: `d/online_ewc`.
 
     Args:
         weight: λ, a number or a schedule over iterations; there is no hidden ½.
@@ -84,6 +89,8 @@ class OnlineEWC(EWC):
 
     Source: Thanh-Tung & Tran, section V-A; Schwarz et al. 2018.
     """
+
+    term = "online_ewc"
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """HistoricalAveraging: each player is drawn to the mean of its past."""
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -31,8 +32,8 @@ class HistoricalAveraging(DiscriminatorHook, GeneratorHook):
     def __init__(self, discriminator_weight: float = 1.0, generator_weight: float = 1.0) -> None:
         self.weights = {"discriminator": discriminator_weight, "generator": generator_weight}
         for player, weight in self.weights.items():
-            if not weight >= 0:
-                raise ValueError(f"HistoricalAveraging: {player}_weight must be at least 0, got {weight}")
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"HistoricalAveraging: {player}_weight must be at least 0 and finite, got {weight}")
         self.forget()
 
     def forget(self) -> None:

@@ -1,5 +1,7 @@
 """InstanceNoise: real and fake samples blurred alike before D sees them."""
 
+import math
+
 import pytorch_lightning as pl
 from torch import Tensor
 
@@ -29,8 +31,8 @@ class InstanceNoise(DrawingHook):
 
     def __init__(self, std: float | Schedule) -> None:
         super().__init__()
-        if not isinstance(std, Schedule) and not std >= 0:
-            raise ValueError(f"InstanceNoise: std must be at least 0, got {std}")
+        if not isinstance(std, Schedule) and not 0 <= std < math.inf:
+            raise ValueError(f"InstanceNoise: std must be at least 0 and finite, got {std}")
         self.std = as_schedule(std)
         self._gan: GAN | None = None
 

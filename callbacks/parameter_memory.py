@@ -1,11 +1,12 @@
 """ParameterMemory: the base of what keeps D's parameters near where they once were good."""
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
-from lit_gans import GAN, DiscriminatorHook, DiscriminatorStep
+from lit_gans import GAN, DiscriminatorHook, DiscriminatorStep, checks
 from lit_gans.memory import Quadratic, flattened
 from lit_gans.schedules import Schedule, as_schedule
 
@@ -23,7 +24,8 @@ class ParameterMemory(DiscriminatorHook):
 
     Raises:
         ValueError: If `weight` is negative or `task_length` is below 1; in `setup` if no task would end before the
-            run does; when training starts, if a checkpoint's memory is of another network.
+            run does, or a penalty has the term's name; when training starts, if a checkpoint's memory is of another
+            network.
     """
 
     term: str
@@ -31,8 +33,8 @@ class ParameterMemory(DiscriminatorHook):
 
     def __init__(self, weight: float | Schedule, task_length: int) -> None:
         name = type(self).__name__
-        if not isinstance(weight, Schedule) and not weight >= 0:
-            raise ValueError(f"{name}: weight must be at least 0, got {weight}")
+        if not isinstance(weight, Schedule) and not 0 <= weight < math.inf:
+            raise ValueError(f"{name}: weight must be at least 0 and finite, got {weight}")
         if task_length < 1:
             raise ValueError(f"{name}: task_length must be at least 1 iteration, got {task_length}")
         self.weight = as_schedule(weight)
@@ -62,6 +64,8 @@ class ParameterMemory(DiscriminatorHook):
         if stage != "fit":
             return
         self.forget()
+        assert isinstance(pl_module, GAN)
+        checks.free([self.term], taken=list(pl_module.penalties))
         last, rehearsal = trainer.max_steps, trainer.fast_dev_run  # type: ignore[attr-defined]
         if 0 <= last <= self.task_length and not rehearsal:
             raise ValueError(

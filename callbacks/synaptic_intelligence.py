@@ -1,5 +1,7 @@
 """SynapticIntelligence: what lowered D's loss in old tasks is held fast, found out along the way."""
 
+import math
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -15,8 +17,8 @@ class SynapticIntelligence(ParameterMemory):
     """D's loss gains `c Σ_i Ω_i (θ_i - θ_i^k)²`, θ^k the end of the last task, `Ω += w / (Δ² + ξ)` at each end.
 
     `w = -Σ_t g·Δθ` is the path integral of the task: what each parameter has done, over D's updates, to lower D's loss
-    without this term; Δ is how far it came. No pass over samples is needed, the optimizer may be any, and nothing
-    leaves the device. Noise can make a w negative; Ω is kept from falling below 0, where the term would push parameters
+    without this term; Δ is how far it came. No pass over samples is needed, and nothing leaves the
+    device. Noise can make a w negative; Ω is kept from falling below 0, where the term would push parameters
     away without bound. Logged: `d/synaptic_intelligence`.
 
     Args:
@@ -26,7 +28,8 @@ class SynapticIntelligence(ParameterMemory):
 
     Raises:
         ValueError: If `damping` is not positive, what `ParameterMemory` refuses, or, when training starts, a fused
-            optimizer is to scale 16-bit gradients: it hides the gradients that the integral is made of.
+            optimizer is to scale 16-bit gradients, or one with Nesterov momentum is not told `foreach: false`: they
+            hide the gradients that the integral is made of, or write over them.
 
     Source: Zenke et al. 2017, eq. 3 to 5; Thanh-Tung et al. 2018, section 5.2.
     """
@@ -35,8 +38,8 @@ class SynapticIntelligence(ParameterMemory):
 
     def __init__(self, weight: float | Schedule = 0.1, task_length: int = 500, damping: float = 1e-3) -> None:
         super().__init__(weight, task_length)
-        if not damping > 0:
-            raise ValueError(f"SynapticIntelligence: damping must be positive, got {damping}")
+        if not 0 < damping < math.inf:
+            raise ValueError(f"SynapticIntelligence: damping must be positive and finite, got {damping}")
         self.damping = damping
 
     def forget(self) -> None:
@@ -49,6 +52,11 @@ class SynapticIntelligence(ParameterMemory):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begins the first path, or goes on with that of a checkpoint."""
         optimizer = trainer.optimizers[0]
+        if any(group.get("nesterov") and group.get("foreach") is not False for group in optimizer.param_groups):
+            raise ValueError(
+                f"SynapticIntelligence: a {type(optimizer).__name__} with Nesterov momentum may write over the "
+                f"gradients that the integral is made of; set foreach: false on the discriminator's optimizer"
+            )
         scales = getattr(trainer.precision_plugin, "scaler", None) is not None
         if scales and getattr(optimizer, "_step_supports_amp_scaling", False):
             raise ValueError(

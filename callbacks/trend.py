@@ -40,7 +40,7 @@ class Trend(Probe):
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
         numbers = {self.key(key): value.detach().reshape(-1).tolist() for key, value in seen.numbers.items()}
         if self.history and self.history[-1][0] == gan.iteration:  # a resumed run looks once more
-            self.history.pop()
+            numbers = {**self.history.pop()[1], **numbers}
         self.history.append((gan.iteration, numbers))
         super()._record(trainer, gan, seen)
 

@@ -139,7 +139,7 @@ def test_each_seed_remembers_as_if_it_were_alone(kind):
 
 # ---------------------------------------------------------------------------------------------------------- resuming
 
-TERMS = {"d/ewc", "d/synaptic_intelligence", "d/historical_averaging", "g/historical_averaging"}
+TERMS = {"d/synaptic_intelligence", "d/historical_averaging", "g/historical_averaging"}
 
 
 def everything(ewc=OnlineEWC, buffer=Reservoir):
@@ -180,7 +180,8 @@ def test_a_resumed_run_with_everything_on_equals_one_that_was_never_stopped(ewc,
         return state(gan), memories, notes, trainer
 
     whole, memories, notes, _ = run(14)
-    assert all(len(notes.of(term)) >= 10 for term in TERMS)
+    terms = {*TERMS, f"d/{ewc.term}"}
+    assert all(len(notes.of(term)) >= 10 for term in terms)
     for stop in (6, 8):  # within the second task, and where it ends
         *_, half = run(stop)
         half.save_checkpoint(path := tmp_path / f"{stop}.ckpt")
@@ -188,7 +189,7 @@ def test_a_resumed_run_with_everything_on_equals_one_that_was_never_stopped(ewc,
         assert trainer.global_step == 14
         assert_same(resumed, whole)
         torch.testing.assert_close(memories_then, memories, rtol=0, atol=0)
-        for term in TERMS:
+        for term in terms:
             assert notes_then.of(term) == {step: value for step, value in notes.of(term).items() if step > stop}
 
 
@@ -283,25 +284,26 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: EWC(-1.0), "EWC: weight must be at least 0, got -1"),
-        (lambda: OnlineEWC(NAN), "OnlineEWC: weight must be at least 0, got nan"),
-        (lambda: SynapticIntelligence(-1.0), "SynapticIntelligence: weight must be at least 0, got -1"),
+        (lambda: EWC(float("inf")), "EWC: weight must be at least 0 and finite, got inf"),
+        (lambda: EWC(-1.0), "EWC: weight must be at least 0 and finite, got -1"),
+        (lambda: OnlineEWC(NAN), "OnlineEWC: weight must be at least 0 and finite, got nan"),
+        (lambda: SynapticIntelligence(-1.0), "SynapticIntelligence: weight must be at least 0 and finite, got -1"),
         (lambda: EWC(task_length=0), "EWC: task_length must be at least 1 iteration, got 0"),
         (lambda: SynapticIntelligence(task_length=0), "task_length must be at least 1 iteration, got 0"),
         (lambda: EWC(n_samples=0), "EWC: n_samples must be at least 1, got 0"),
         (lambda: OnlineEWC(newest_share=0.0), r"newest_share .* must lie in \(0, 1\], got 0"),
         (lambda: OnlineEWC(newest_share=1.5), r"newest_share .* must lie in \(0, 1\], got 1.5"),
         (lambda: OnlineEWC(newest_share=NAN), r"newest_share .* must lie in \(0, 1\], got nan"),
-        (lambda: SynapticIntelligence(damping=0.0), "damping must be positive, got 0"),
-        (lambda: SynapticIntelligence(damping=NAN), "damping must be positive, got nan"),
+        (lambda: SynapticIntelligence(damping=0.0), "damping must be positive and finite, got 0"),
+        (lambda: SynapticIntelligence(damping=NAN), "damping must be positive and finite, got nan"),
         (lambda: OldFakeReplay(-0.1), r"replay_ratio .* must lie in \[0, 1\], got -0.1"),
         (lambda: OldFakeReplay(1.1), r"replay_ratio .* must lie in \[0, 1\], got 1.1"),
         (lambda: OldFakeReplay(NAN), r"replay_ratio .* must lie in \[0, 1\], got nan"),
         (lambda: Reservoir(0), "Reservoir: capacity must be at least 1 fake, got 0"),
-        (lambda: InstanceNoise(-0.1), "InstanceNoise: std must be at least 0, got -0.1"),
-        (lambda: InstanceNoise(NAN), "InstanceNoise: std must be at least 0, got nan"),
-        (lambda: HistoricalAveraging(-1.0, 0.0), "discriminator_weight must be at least 0, got -1"),
-        (lambda: HistoricalAveraging(0.0, NAN), "generator_weight must be at least 0, got nan"),
+        (lambda: InstanceNoise(-0.1), "InstanceNoise: std must be at least 0 and finite, got -0.1"),
+        (lambda: InstanceNoise(NAN), "InstanceNoise: std must be at least 0 and finite, got nan"),
+        (lambda: HistoricalAveraging(-1.0, 0.0), "discriminator_weight must be at least 0 and finite, got -1"),
+        (lambda: HistoricalAveraging(0.0, NAN), "generator_weight must be at least 0 and finite, got nan"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(make, message):
@@ -337,7 +339,7 @@ def test_ewc_in_a_run_without_reals_to_look_at_is_refused(kind):
     assert_same(state(gan), before)
 
 
-SMALL = "a share of 0.01 of 16 fakes is less than half a fake"
+SMALL = "a share of 0.01 of 16 fakes is, in whole fakes, none of them; give the data a larger batch_size"
 
 
 @pytest.mark.parametrize("data", [lambda: RingDataModule(batch_size=16), lambda: Batches(torch.randn(32, 2))])
@@ -346,7 +348,8 @@ SMALL = "a share of 0.01 of 16 fakes is less than half a fake"
 def test_what_cannot_be_replayed_is_refused_before_d_moves(buffer, seeds, data):
     free = psutil.virtual_memory().available / 2**20
     for replay, message in [
-        (OldFakeReplay(0.01, buffer(40)), SMALL),
+        # A pool leaves the share to chance, fake by fake.
+        *([] if buffer is ImagePool else [(OldFakeReplay(0.01, buffer(40)), SMALL)]),
         (OldFakeReplay(0.5, buffer(10**12)), r"10{12} fakes of shape \(2,\) takes 7629395 MiB, of which cpu has (\d+)"),
     ]:
         gan = ring_gan(n_critic=2, seeds=seeds)
@@ -359,10 +362,46 @@ def test_what_cannot_be_replayed_is_refused_before_d_moves(buffer, seeds, data):
             assert free / 2 < told < free * 2
 
 
+@pytest.mark.parametrize("buffer", BUFFERS)
+def test_a_batch_of_one_can_only_be_swapped_by_chance(buffer):
+    game = [ring_gan(), 4, RingDataModule(batch_size=1), [OldFakeReplay(0.5, buffer(40))]]
+    if buffer is ImagePool:
+        assert train(*game).global_step == 4
+        return
+    with pytest.raises(ValueError, match=r"a share of 0.5 of 1 fakes is, in whole fakes, all of them"):
+        train(*game)
+
+
+@pytest.mark.parametrize("kind", [EWC, OnlineEWC, SynapticIntelligence])
+def test_a_penalty_of_the_same_name_is_refused_before_training(kind):
+    gan = ring_gan(penalties={kind.term: R1(1.0)})
+    with pytest.raises(ValueError, match=f"cannot be named {kind.term}"):
+        train(gan, 9, callbacks=[kind(1.0, 2)])
+
+
+def test_both_kinds_of_ewc_stand_side_by_side():
+    notes = Notes()
+    train(ring_gan(), 6, callbacks=[EWC(1.0, 2), OnlineEWC(1.0, 2)], logger=notes, log_every_n_steps=1)
+    assert notes.of("d/ewc").keys() == notes.of("d/online_ewc").keys() == {3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("foreach", [None, True, False])
+def test_an_optimizer_that_writes_over_gradients_is_refused(foreach):
+    def nesterov(parameters):
+        return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, nesterov=True, foreach=foreach)
+
+    gan = ring_gan(discriminator_optimizer=nesterov)
+    if foreach is False:
+        assert train(gan, 3, callbacks=[SynapticIntelligence(1.0, 2)]).global_step == 3
+        return
+    with pytest.raises(ValueError, match=r"Nesterov momentum.*set foreach: false"):
+        train(gan, 3, callbacks=[SynapticIntelligence(1.0, 2)])
+
+
 @pytest.mark.parametrize("share", [0.99, 1.01])
 def test_a_buffer_may_take_what_is_free_and_no_more(share, monkeypatch):
-    """Two seeds of 1000 fakes, and a row each to spare, of two numbers of 4 bytes: 16 016 bytes."""
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 16_016 / share})())
+    """Two seeds of 1000 fakes, of two numbers of 4 bytes: 16 000 bytes."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 16_000 / share})())
     gan = ring_gan(seeds=[3, 8])
     if share < 1:
         assert train(gan, 1, callbacks=[OldFakeReplay(0.5, Reservoir(1000))]).global_step == 1

@@ -130,7 +130,9 @@ class ReplayBuffer:
         arriving = np.flatnonzero(slots < self.capacity)
         if arriving.size:
             last = dict(zip((self._offsets + slots).ravel()[arriving].tolist(), arriving.tolist(), strict=True))
-            places, comers = torch.tensor([[*last], [*last.values()]]).to(self._rows.device)
+            places, comers = (
+                torch.from_numpy(np.fromiter(each, np.int64)).to(self._rows.device) for each in (last, last.values())
+            )
             self._rows.flatten(0, 1).index_copy_(0, places, fresh.flatten(0, 1).index_select(0, comers))
 
     def __repr__(self) -> str:
