@@ -53,8 +53,8 @@ def training_reals(trainer: pl.Trainer, n: int) -> Tensor:
     samples = reals(n) if reals is not None else held_out_reals(trainer, n)
     if samples is None:
         raise ValueError(
-            "a probe needs real samples, but the run has neither a DataModule with `reals(n)`, as those of "
-            "`datamodules` have, nor a val_dataloader; give it one, or take the probe out of its callbacks"
+            "real samples are needed to look at, but the run has neither a DataModule with `reals(n)`, as those of "
+            "`datamodules` have, nor a val_dataloader; give it one, or take what looks at them out of its callbacks"
         )
     return samples
 
