@@ -59,7 +59,6 @@ class QuietCallback(pl.Callback):
     """
 
     on_train_batch_start: Any = None
-    on_train_batch_end: Any = None
     on_before_zero_grad: Any = None
     on_before_backward: Any = None
     on_after_backward: Any = None
