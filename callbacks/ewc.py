@@ -17,9 +17,8 @@ class EWC(ParameterMemory):
 
     The importance `ω̂^k` is the diagonal (empirical) Fisher information of D's adversarial loss, without penalties, at
     the end θ^k of task k, on training reals and fakes of the G of then, both as they are (no old fakes, no noise), D in
-    eval mode: see `memory.fisher_diagonal`. All
-    anchors count, in the memory of one: the sum of their quadratics is again one. It only ever grows; D stiffens with
-    the number of tasks. Logged: `d/ewc`.
+    eval mode: see `memory.fisher_diagonal`. All anchors count, in the memory of one: the sum of their quadratics is
+    again one. It only ever grows; D stiffens with the number of tasks. Logged: `d/ewc`.
 
     Args:
         weight: λ, a number or a schedule over iterations; there is no hidden ½.

@@ -22,7 +22,7 @@ class InstanceNoise(DrawingHook):
         std: s, a number or a schedule over iterations, in the units of the data (images: of [-1, 1]).
 
     Raises:
-        ValueError: If `std` is negative.
+        ValueError: If `std` is negative or not finite.
 
     Source: Sønderby et al. 2017; Arjovsky & Bottou 2017; Manisha & Gujar 2018, section 3.3.
     """
