@@ -22,7 +22,8 @@ class HistoricalAveraging(DiscriminatorHook, GeneratorHook):
         generator_weight: λ of G; 0 leaves G alone.
 
     Raises:
-        ValueError: If a weight is negative or not finite, or, when training starts, a checkpoint's means are of another network.
+        ValueError: If a weight is negative or not finite, or, when training starts, a checkpoint's means are of another
+            network.
 
     Source: Salimans et al. 2016, section 3.3; Manisha & Gujar 2018, section 3.2.
     """
