@@ -4,24 +4,34 @@ Ring, two hidden layers of 64, batch 256, non-saturating, SGD. Each memory takes
 process, and each pair gives one ratio, because machines are noisy. Tasks are 500 iterations long, the buffers hold
 10 000 fakes. Then the importance pass alone, beside a loop over single samples that gives the same numbers.
 
+The game is timed bare, with no logger, picture or progress bar; with `--command` it is the default run as
+`lit-gans fit` plays it, with what configs/ring.yaml logs and draws, and each memory as its variant has it.
+
     python benchmarks/memory.py
+    python benchmarks/memory.py --command
     python benchmarks/memory.py --flat    # 20 000 iterations with everything on: is the process's memory flat?
 """
 
 import argparse
+import contextlib
 import logging
+import math
+import os
 import statistics
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import psutil
 import pytorch_lightning as pl
 import torch
-from overhead import game
+from overhead import Clock, game
 
 import callbacks
+from lit_gans import cli
 from lit_gans.losses import NonSaturating
 from lit_gans.memory import FIFO, ImagePool, Reservoir, fisher_diagonal
 from lit_gans.networks import MLPDiscriminator
@@ -38,26 +48,48 @@ MEMORIES: dict[str, Callable[[], pl.Callback]] = {
 }
 
 
+VARIANTS = ("online_ewc", "ewc", "synaptic_intelligence", "replay", "replay_recent")
+
+
 def spread(ratios: list[float]) -> str:
     """Median, and from lowest to highest."""
     return f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f} in {len(ratios)} turns)"
 
 
-def costs(iterations: int, turns: int, seeds: int) -> None:
-    """Each memory against the plain game, the two one after the other in every turn."""
-    game(200, seeds=seeds)  # warm-up
-    plain = []
-    for name, build in MEMORIES.items():
-        game(600, seeds=seeds, callbacks=[build()])
+def costs(plain: Callable[[], float], memories: Mapping[str, Callable[[], float]], turns: int) -> None:
+    """Each memory against the plain game, the two one after the other in every turn; each gives seconds."""
+    plain()  # warm-up
+    seconds = []
+    for name, with_memory in memories.items():
+        with_memory()
         ratios = []
         for _ in range(turns):
-            before = game(iterations, seeds=seeds)
-            with_memory = game(iterations, seeds=seeds, callbacks=[build()])
-            after = game(iterations, seeds=seeds)
-            ratios.append(2 * with_memory / (before + after))
-            plain += [before, after]
-        print(f"{name:26} {spread(ratios)} of the game without")
-    print(f"the game without: {1e6 * statistics.median(plain):.0f} microseconds per iteration and seed")
+            before, between, after = plain(), with_memory(), plain()
+            ratios.append(2 * between / (before + after))
+            seconds += [before, after]
+        print(f"{name:26} {spread(ratios)} of the game without", flush=True)
+    print(f"the game without: {1e6 * statistics.median(seconds):.0f} microseconds per iteration and seed")
+
+
+class Timed(Clock):
+    """A clock that can be read when the command has forgotten it."""
+
+    last = math.nan
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        Timed.last = self.seconds
+
+
+def command(iterations: int, *variants: str) -> float:
+    """Seconds per iteration of `lit-gans fit` on configs/ring.yaml with variants, what it prints thrown away."""
+    configs = ["configs/ring.yaml", *(f"configs/variants/{name}.yaml" for name in variants)]
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
+        arguments = [f"--trainer.max_steps={iterations}", f"--trainer.logger.init_args.save_dir={folder}"]
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            clock = f"--trainer.callbacks+={__name__}.Timed"
+            cli.main(["fit", *(f"--config={path}" for path in configs), *arguments, clock])
+    return Timed.last / iterations
 
 
 def importance_by_a_loop(loss: NonSaturating, discriminator: torch.nn.Module, real: Any, fake: Any) -> torch.Tensor:
@@ -108,18 +140,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=0, help="seeds trained at once; 0: no seeds axis")
     parser.add_argument("--samples", type=int, default=512, help="of the importance pass")
+    parser.add_argument("--command", action="store_true", help="only: the default run as `lit-gans fit` plays it")
     parser.add_argument("--flat", action="store_true", help="only: memory of the process with everything on")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     if options.flat:
         everything = ("OnlineEWC", "SynapticIntelligence", "OldFakeReplay, Reservoir", "HistoricalAveraging")
         hooks = [MEMORIES[name]() for name in (*everything, "InstanceNoise")]
         game(20_000, penalty=True, seeds=options.seeds, callbacks=[*hooks, Footprint()])
         return
-    costs(options.iterations, options.turns, options.seeds)
+    if options.command:
+        runs = {name: partial(command, options.iterations, name) for name in VARIANTS}
+        costs(partial(command, options.iterations), runs, options.turns)
+        return
+    bare = partial(game, options.iterations, seeds=options.seeds)
+
+    def remembering(build: Callable[[], pl.Callback]) -> Callable[[], float]:
+        return lambda: bare(callbacks=[build()])
+
+    costs(bare, {name: remembering(build) for name, build in MEMORIES.items()}, options.turns)
     importance(options.samples, options.turns)
 
 

@@ -68,7 +68,6 @@ class OldFakeReplay(DrawingHook):
         """The host, where the buffer decides: a device need not be waited for."""
         return torch.device("cpu")
 
-    @torch.no_grad()
     def mix_fakes(self, fake: Tensor) -> Tensor:
         """The batch `(..., B, *sample)` with a share of old fakes."""
         fresh = fake if self._has_seeds else fake.unsqueeze(0)
@@ -86,7 +85,7 @@ class OldFakeReplay(DrawingHook):
                 f"OldFakeReplay: a share of {self.replay_ratio} of {batch_size} fakes is, in whole fakes, "
                 f"{'none' if n_old == 0 else 'all'} of them; give the data a larger batch_size, or another replay_ratio"
             )
-        needed = self.buffer.mebibytes(prod(sample) * fresh.element_size(), n_seeds)
+        needed = self.buffer.mebibytes(prod(sample) * fresh.element_size(), n_seeds, n_old or 0)
         place = torch.device("cpu") if self.buffer.on_host else device
         free = _free_mebibytes(place)
         what = f"{self.buffer.capacity} fakes of shape {tuple(sample)}" + (f" for {n_seeds} seeds" * (n_seeds > 1))

@@ -84,7 +84,8 @@ def means(terms: Terms, batch_axes: int) -> Terms:
                 f"the loss term {name} must be one value per sample, of {batch_axes} axes (seeds, samples), but has "
                 f"shape {tuple(values.shape)}; return it before any mean, or with a last axis of length 1"
             )
-    return {name: values.mean(-1) for name, values in terms.items()}
+    # The mean of a single value is that value, without arithmetic forwards or backwards.
+    return {name: values.squeeze(-1) if values.shape[-1] == 1 else values.mean(-1) for name, values in terms.items()}
 
 
 def total(losses: Terms) -> Tensor:

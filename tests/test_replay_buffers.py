@@ -4,12 +4,29 @@ import io
 import math
 from collections import deque
 from fractions import Fraction
+from functools import partial
 
 import pytest
 import torch
 
-from lit_gans.memory import FIFO, ImagePool, ReplayBuffer, Reservoir
+from lit_gans import memory
+from lit_gans.memory import ImagePool, ReplayBuffer
 from lit_gans.streams import Draws, draws_for, stream
+
+
+class Reservoir(memory.Reservoir):
+    """Keeps every batch unless told otherwise, so that short histories fill it."""
+
+    def __init__(self, capacity, on_host=False, keep_every=1):
+        super().__init__(capacity, on_host, keep_every)
+
+
+class FIFO(memory.FIFO):
+    """Likewise."""
+
+    def __init__(self, capacity, on_host=False, keep_every=1):
+        super().__init__(capacity, on_host, keep_every)
+
 
 KINDS = [Reservoir, FIFO, ImagePool]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -130,6 +147,48 @@ def test_a_buffer_is_the_slow_one_fed_the_same_numbers(kind, sizes, capacity, ra
             assert buffer.fakes[i].tolist() == each.kept
 
 
+@pytest.mark.parametrize("kind", [Reservoir, FIFO], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("keep_every", [2, 3])
+def test_of_every_few_batches_one_is_kept(kind, keep_every):
+    # The slow one is shown the kept batches alone; in between, old fakes are of what it holds.
+    buffer, draws, slow = kind(5, keep_every=keep_every), one(), SLOW[kind](5)
+    for i, batch in enumerate(history([4] * 12)):
+        draws.given.clear()
+        before = list(slow.kept)
+        mixed = buffer.mix(batch, 0.5, draws)
+        fresh, old = mixed[0].split([2, 2] if i else [4, 0])
+        assert fresh.tolist() == batch[0, : len(fresh)].tolist()
+        assert set(old.tolist()) <= set(before)
+        # Old fakes are drawn once for all batches until the next is kept, and what is kept draws when it is.
+        drawn = [numbers.shape[1] for numbers in draws.given]
+        kept = i % keep_every == 0
+        assert drawn == [2 * keep_every] * (i % keep_every == 1) + [4] * (kept and kind is Reservoir)
+        if kept:
+            slow.mix(batch[0].tolist(), 0.0, [numbers[0].tolist() for numbers in draws.given])
+        assert buffer.fakes[0].tolist() == slow.kept
+    assert (buffer.batches, buffer.seen) == (12, 4 * math.ceil(12 / keep_every))
+
+
+@pytest.mark.parametrize("kind", [Reservoir, FIFO], ids=lambda kind: kind.__name__)
+def test_what_is_drawn_ahead_is_shown_once_in_the_order_drawn(kind):
+    buffer, draws = kind(7, keep_every=4), one(3)
+    sizes = [7, 2, 6, 1, 3, 5, 12]  # of changing length: where too few were drawn, more are
+    shown, kept = [], []
+    for i, batch in enumerate(history(sizes)):
+        kept.append(buffer.fakes[0].tolist() if i else [])
+        shown.append(buffer.mix(batch, 1.0, draws)[0].tolist())
+        if i in (0, 4):
+            draws.given = [n for n in draws.given if n.shape[1] != sizes[i]]
+    # Batch 1 draws 4 x 2 and is shown 2 of them; batch 2 takes the other 6; batch 3 draws 4; batch 4 takes the other 3
+    # and is kept; batch 5 draws 20 and is shown 5; batch 6 takes 12 of the 15 that are left.
+    assert [numbers.shape[1] for numbers in draws.given] == [8, 4, 20]
+    old = [
+        [held[int(7 * u)] for u in numbers[0].tolist()]
+        for numbers, held in zip(draws.given, (kept[1], kept[3], kept[5]), strict=True)
+    ]
+    assert shown[1:] == [old[0][:2], old[0][2:], old[1][:1], old[1][1:], old[2][:5], old[2][5:17]]
+
+
 def test_a_fake_returns_within_the_batch_that_brought_it():
     # A pool of one place and heads for ever: everyone is shown the one before.
     (shown,) = play(ImagePool(1), history([6]), 1.0, one())
@@ -244,6 +303,17 @@ def test_memory_is_taken_once(kind, dtype):
     assert buffer.mebibytes(bytes_per_fake, n_seeds=2) == n_bytes / 2**20
 
 
+@pytest.mark.parametrize("kind", [Reservoir, FIFO], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("on_host", [False, True])
+def test_what_is_drawn_ahead_is_counted(kind, on_host):
+    buffer, n_bytes, batches = kind(10, on_host, keep_every=3), [], history([4] * 5, n_seeds=2)
+    for batch in batches:
+        buffer.mix(batch, 0.5, one())
+        ahead = 0 if buffer._ahead is None else buffer._ahead.untyped_storage().nbytes()
+        n_bytes.append(buffer.fakes.untyped_storage().nbytes() + ahead)
+    assert max(n_bytes) == 4 * 2 * (10 + 3 * 2) == buffer.mebibytes(4, n_seeds=2, n_old=2) * 2**20
+
+
 @every_kind
 def test_a_buffer_keeps_its_dtype_and_a_batch_its_own(kind):
     buffer, draws, dtypes = kind(6), one(), [torch.float32, torch.bfloat16, torch.float32, torch.float64]
@@ -268,7 +338,7 @@ def test_on_the_host_a_buffer_does_the_same(kind):
         assert torch.equal(one_batch, other)
     assert torch.equal(here.fakes, there.fakes)
     assert there.fakes.device.type == "cpu"
-    assert repr(there) == f"{kind.__name__}(capacity=5, on_host=True)"
+    assert repr(there) == f"{kind.__name__}(5, on_host=True, keep_every=1)"
 
 
 @every_kind
@@ -291,11 +361,15 @@ def through_a_file(state):
     return torch.load(file, weights_only=True)
 
 
-@every_kind
-@pytest.mark.parametrize("stop", [1, 2, 4], ids=["before full", "just full", "after full"])
-def test_a_restored_buffer_goes_on_bit_for_bit(kind, stop):
+@pytest.mark.parametrize(
+    "build",
+    [Reservoir, FIFO, ImagePool, partial(Reservoir, keep_every=3), partial(FIFO, keep_every=2)],
+    ids=["Reservoir", "FIFO", "ImagePool", "Reservoir of every third", "FIFO of every second"],
+)
+@pytest.mark.parametrize("stop", [1, 2, 3, 4], ids=["before full", "just full", "later", "after full"])
+def test_a_restored_buffer_goes_on_bit_for_bit(build, stop):
     batches, draws = history([4, 4, 3, 9, 2, 4, 4], n_seeds=2, sample=(3,)), draws_for([1, 2], "replay")
-    buffer = kind(8)
+    buffer = build(8)
     play(buffer, batches[:stop], 0.5, draws)
     state = buffer.state_dict()
     stored = through_a_file({"buffer": state, "draws": draws.state_dict()})
@@ -303,12 +377,12 @@ def test_a_restored_buffer_goes_on_bit_for_bit(kind, stop):
     expected = play(buffer, batches[stop:], 0.5, draws)
     assert torch.equal(state["fakes"], stored["buffer"]["fakes"])  # the run that goes on leaves it alone
     for _ in range(2):  # and so does one that was restored
-        other, its_draws = kind(8), draws_for([5, 6], "other")
+        other, its_draws = build(8), draws_for([5, 6], "other")
         play(other, batches[:3], 0.5, its_draws)  # what it held before is gone
         other.load_state_dict(stored["buffer"])
         its_draws.load_state_dict(stored["draws"])
         again = other.state_dict()
-        assert again["seen"] == state["seen"]
+        assert (again["seen"], again["batches"]) == (state["seen"], state["batches"])
         assert torch.equal(again["fakes"], state["fakes"])
         for found, wanted in zip(play(other, batches[stop:], 0.5, its_draws), expected, strict=True):
             assert torch.equal(found, wanted)
@@ -364,6 +438,14 @@ def test_a_buffer_that_was_refused_is_refused_again(kind):
 def test_a_buffer_without_room_is_refused(kind, capacity):
     with pytest.raises(ValueError, match=rf"^{kind.__name__}: capacity must be at least 1 fake, got {capacity}$"):
         kind(capacity)
+
+
+@pytest.mark.parametrize("kind", [Reservoir, FIFO], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("keep_every", [0, -1])
+def test_a_buffer_that_keeps_nothing_is_refused(kind, keep_every):
+    message = rf"^{kind.__name__}: keep_every must be at least 1 batch, got {keep_every}$"
+    with pytest.raises(ValueError, match=message):
+        kind(5, keep_every=keep_every)
 
 
 def test_an_unfinished_buffer_says_what_it_lacks():

@@ -16,7 +16,9 @@ def flattened(parameters: Sequence[Tensor], seeds_axis: tuple[int, ...] = ()) ->
         parameters: Each of shape `(..., *shape)`.
         seeds_axis: `...`: the shape of the axis that parameters share, `(S,)`, or `()` without seeds.
     """
-    return torch.cat([parameter.reshape(*seeds_axis, -1) for parameter in parameters], -1)
+    axis = len(seeds_axis)
+    # `flatten` leaves alone what is flat already: nothing is added to the graph.
+    return torch.cat([p.flatten(axis) if p.ndim > axis else p.unsqueeze(-1) for p in parameters], -1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Quadratic:
     def __call__(self, parameters: Tensor) -> Tensor:
         """`q(θ)`, `(..., P)` to `(..., 1)`."""
         moved = parameters - self.anchor
-        value = (self.importance * moved * moved).sum(-1, keepdim=True)
+        value = torch.linalg.vecdot(self.importance * moved, moved).unsqueeze(-1)
         return value if self.constant is None else value + self.constant
 
     def gradient(self, parameters: Tensor) -> Tensor:
