@@ -25,6 +25,7 @@ from .probe import Observation, Probe
 from .recurrence import Recurrence
 from .sample_grid import SampleGrid
 from .sample_writer import SampleWriter
+from .sqd_logger import SQDLogger
 from .synaptic_intelligence import SynapticIntelligence
 from .trend import Trend
 from .value_surface import ValueSurface
@@ -59,6 +60,7 @@ __all__ = [
     "ParameterMemory",
     "Probe",
     "Recurrence",
+    "SQDLogger",
     "SampleGrid",
     "SampleWriter",
     "SynapticIntelligence",

@@ -83,8 +83,8 @@ class Probe(QuietCallback):
     @property
     def name(self) -> str:
         """What the probe's files are called."""
-        of_class = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(self).__name__).lstrip("_")
-        return self._given_name or of_class
+        words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", type(self).__name__)  # an acronym is one
+        return self._given_name or "_".join(words).lower()
 
     @property
     def state_key(self) -> str:

@@ -30,6 +30,7 @@ from callbacks import (
     Recurrence,
     SampleGrid,
     SampleWriter,
+    SQDLogger,
     Trend,
     ValueSurface,
     VectorField,
@@ -67,7 +68,8 @@ class Thermometer(Probe):
 def every_probe(every):
     """All that fit data in the plane."""
     kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage]
-    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SampleGrid, ValueSurface, VectorField, WeightRank]
+    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleGrid]
+    kinds += [ValueSurface, VectorField, WeightRank]
     return [kind(every) for kind in kinds] + [LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)]
 
 

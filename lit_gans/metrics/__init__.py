@@ -1,6 +1,7 @@
 """Measures of a game: pure functions, tensors in, small typed results out, the seeds axis first."""
 
 from .coverage import ClassCoverage, Coverage, class_coverage, mode_coverage, nearest_reals
+from .entropy import james_stein_entropy, miller_madow_entropy, mode_counts, plugin_entropy
 from .fields import attraction, discriminator_gradient, field_cosine, generator_field, grid_points, real_field
 from .generalization import EpsilonOptimality, epsilon_optimality, generalization_gap
 from .landscapes import LandscapeShape, landscape, landscape_shape, unit_directions
@@ -19,6 +20,7 @@ from .ranks import (
 )
 from .recurrence import Returns, Winding, agreements, correlations, returns, winding
 from .scores import SetScores, kendall_tau, noisy_logits, realness, set_scores
+from .stability import angle_of, turn, weight_angle
 from .surfaces import (
     as_probability,
     monotone_distance,
@@ -40,6 +42,7 @@ __all__ = [
     "SetScores",
     "Winding",
     "agreements",
+    "angle_of",
     "as_probability",
     "attraction",
     "circular_singular_values",
@@ -57,11 +60,14 @@ __all__ = [
     "generator_field",
     "grid_points",
     "growth",
+    "james_stein_entropy",
     "kendall_tau",
     "landscape",
     "landscape_shape",
     "log_mean",
     "matrix_ranks",
+    "miller_madow_entropy",
+    "mode_counts",
     "mode_coverage",
     "monotone_distance",
     "nearest",
@@ -71,6 +77,7 @@ __all__ = [
     "optimal_logit",
     "optimum",
     "path_gradients",
+    "plugin_entropy",
     "rank_correlation",
     "real_field",
     "realness",
@@ -79,6 +86,8 @@ __all__ = [
     "set_scores",
     "singular_values",
     "surface_distance",
+    "turn",
     "unit_directions",
+    "weight_angle",
     "winding",
 ]

@@ -14,6 +14,7 @@ from .ranks import layer_ranks
 from .recurrence import recurrences
 from .samples import images, points, tile
 from .scores import fixed_fakes, noisy_scores
+from .sqd import sqd
 from .surfaces import value_surfaces
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "noisy_scores",
     "points",
     "recurrences",
+    "sqd",
     "tile",
     "value_surfaces",
     "vector_fields",

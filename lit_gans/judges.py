@@ -1,0 +1,61 @@
+"""Judges: whether a generated sample is of the domain at all, and which of its modes it shows."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Judgement(NamedTuple):
+    """What a judge says of samples `(..., n, *sample)`."""
+
+    probability: Tensor
+    """That each is a sample of the domain, shape `(..., n)`, in [0, 1]."""
+    mode: Tensor
+    """The index of the mode that each is nearest to, shape `(..., n)`, of int64; -1 of what is not finite."""
+
+
+class Judge:
+    """The base of judges. A subclass sets `n_modes` and gives `__call__`."""
+
+    n_modes: int
+    """m: how many modes the domain has."""
+
+    def __call__(self, samples: Tensor) -> Judgement:
+        """Judges samples `(..., n, *sample)`."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(samples)")
+
+
+class MixtureJudge(Judge):
+    """The exact judge of a mixture of isotropic Gaussians.
+
+    A sample is of the domain, with probability 1, within three standard deviations of the nearest center, and
+    otherwise with probability 0: what `mode_coverage` calls of high quality. Of the mixture's own samples in two
+    dimensions 98.9 % are.
+
+    Args:
+        centers: Shape `(m, d)`.
+        std: The standard deviation of a mode, in the data's units.
+
+    Source: Lin et al. 2018 (PacGAN), section 4.1, on three standard deviations.
+    """
+
+    def __init__(self, centers: Tensor, std: float) -> None:
+        self.centers, self.std = centers, std
+        self.n_modes = len(centers)
+
+    def __call__(self, samples: Tensor) -> Judgement:
+        """Judges samples `(..., n, d)`.
+
+        Raises:
+            ValueError: If they are not of the mixture's dimension.
+        """
+        if samples.shape[-1:] != self.centers.shape[-1:]:
+            raise ValueError(
+                f"MixtureJudge: judges points of {self.centers.shape[-1]} numbers, got samples of shape "
+                f"{tuple(samples.shape)}; give the run a judge of its own data"
+            )
+        finite = samples.isfinite().all(-1)
+        offsets = samples.unsqueeze(-2) - self.centers.to(samples)
+        distance, mode = torch.linalg.vector_norm(offsets, dim=-1).min(-1)
+        return Judgement(((distance <= 3 * self.std) & finite).to(samples.dtype), mode.where(finite, -1))
