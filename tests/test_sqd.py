@@ -133,6 +133,26 @@ def test_entropies_know_the_seeds_axis_and_refuse_what_is_no_count(entropy):
         entropy(torch.tensor([2, -1]))
 
 
+@pytest.mark.parametrize(("n_modes", "of_these"), [(200, 200), (200, 20)])
+def test_biases_are_those_of_theory(n_modes, of_these):
+    """Of k modes alike, n samples: E[plug-in] and E[modes seen] are sums over a binomial distribution."""
+    n, k, draws = 50, of_these, 4000
+    counts = torch.randint(k, (draws, n), generator=torch.Generator().manual_seed(6))
+    counts = mode_counts(counts, n_modes)
+    chance = [math.comb(n, i) * (1 / k) ** i * (1 - 1 / k) ** (n - i) for i in range(n + 1)]
+    plugin = -k * sum(p * i / n * math.log(i / n) for i, p in enumerate(chance) if i)
+    seen = k * (1 - chance[0])
+    for estimator, expected in ((plugin_entropy, plugin), (miller_madow_entropy, plugin + (seen - 1) / (2 * n))):
+        found = estimator(counts)
+        assert found.mean().item() == pytest.approx(expected, abs=4 * found.std().item() / math.sqrt(draws))
+    james_stein = james_stein_entropy(counts)
+    assert (james_stein >= plugin_entropy(counts) - 1e-12).all()
+    if of_these == n_modes:  # it is made for this
+        assert james_stein.mean().item() == pytest.approx(math.log(k), abs=0.02)
+    else:  # and here it hides that nine modes of ten are missing
+        assert james_stein.mean().item() > math.log(k) + 0.5
+
+
 def test_modes_are_counted():
     modes = torch.tensor([[0, 2, 2, -1], [1, 1, 1, 1]])
     assert mode_counts(modes, 3).tolist() == [[1, 0, 2], [0, 4, 0]]
