@@ -1,6 +1,7 @@
-"""The command line: `lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …]`, and `lit-gans claims`.
+"""The command line: `lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …]`.
 
-`probe` looks at checkpoints with the config's probes, without training: `--ckpt_path FILE_OR_FOLDER`.
+`probe` looks at checkpoints with the config's probes, without training: `--ckpt_path FILE_OR_FOLDER`. Beside these,
+with arguments of their own: `lit-gans claims` and `lit-gans judge`.
 """
 
 import difflib
@@ -22,7 +23,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 import callbacks
 import datamodules
 
-from . import claims, networks, probing
+from . import claims, judges, networks, probing
 from .gan import GAN
 from .losses import Objective
 from .penalties import Output, Penalty
@@ -40,7 +41,8 @@ class GANArgumentParser(LightningArgumentParser):
     def print_usage(self, file: Any = None) -> None:
         """One line; Lightning's is pages long and buries the message."""
         print(
-            "usage: lit-gans fit|validate|test|predict|probe|claims --config FILE [--config FILE …] [--KEY VALUE …]",
+            "usage: lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …] [--KEY VALUE …], "
+            "or lit-gans claims|judge --help",
             file=file,
         )
 
@@ -134,8 +136,9 @@ class GANCLI(LightningCLI):
 def main(args: list[str] | None = None) -> None:
     """Runs the command line; returns None, because a console script exits with what it returns."""
     given = sys.argv[1:] if args is None else args
-    if given[:1] == ["claims"]:
-        return claims.main(given[1:])
+    apart = {"claims": claims.main, "judge": judges.main}
+    if given[:1] and given[0] in apart:
+        return apart[given[0]](given[1:])
     _quieten()
     sys.path.insert(0, "")  # as `python -m` does: a user's own classes live in the folder they work in
     GANCLI(
@@ -146,7 +149,10 @@ def main(args: list[str] | None = None) -> None:
         seed_everything_default=0,
         auto_configure_optimizers=False,
         save_config_kwargs={"overwrite": True},
-        parser_kwargs={"description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare."},
+        parser_kwargs={
+            "description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare; `lit-gans "
+            "judge` trains a judge of images for `SQDLogger`."
+        },
         args=args,
     )
 

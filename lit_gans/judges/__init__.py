@@ -1,0 +1,9 @@
+"""Judges: whether a generated sample is of the domain at all, and which of its modes it shows."""
+
+from .classifier import ClassifierJudge
+from .command import main
+from .judge import Judge, Judgement
+from .mixture import MixtureJudge
+from .negatives import negatives
+
+__all__ = ["ClassifierJudge", "Judge", "Judgement", "MixtureJudge", "main", "negatives"]

@@ -1,0 +1,46 @@
+"""`lit-gans judge`: trains a judge of a DataModule's images, for `SQDLogger`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from .classifier import ClassifierJudge
+
+WORDS = {
+    "classes": "test images of which it tells the class",
+    "images": "test images that it takes to be of the domain",
+    "noise": "uniform noise that it does not take so",
+    "shuffled": "images with shuffled pixels",
+    "blends": "blends of two classes",
+    "patches": "patches of a photograph",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Trains, writes the file, and prints how good the judge is."""
+    import datamodules  # a folder of its own, which needs this package
+
+    parser = ArgumentParser("lit-gans judge", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_subclass_arguments(
+        datamodules.GANDataModule, "data", required=True, help="whose labelled images to learn from"
+    )
+    parser.add_argument("--file", type=Path, required=True, help="where to write the judge, such as judges/digits.pt")
+    parser.add_argument("--n_train", type=int, default=10_000, help="at most so many training images")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(args)
+    if options.n_train < 2:
+        parser.error(f"--n_train must be at least 2 images, got {options.n_train}")
+    data = parser.instantiate_classes(options).data
+    if not hasattr(data, "labelled"):
+        sys.exit(
+            f"error: a judge learns from labelled images (`labelled(split)`, as DigitsDataModule and MNISTDataModule "
+            f"have), {type(data).__name__} has none"
+        )
+    data.prepare_data()
+    train, test = data.labelled("train"), data.labelled("test")
+    judge = ClassifierJudge.train(options.file, train, test, options.n_train, options.seed)
+    for kind, share in judge.accuracy.items():
+        print(f"{share:7.1%}  {WORDS[kind]}")
+    print(f"judge of {judge.n_modes} classes: {options.file}")
