@@ -30,7 +30,8 @@ def every_probe(every: int) -> list[callbacks.Probe]:
     """Every probe that fits data in the plane."""
     kinds = [getattr(callbacks, name) for name in callbacks.__all__]
     abstract = (callbacks.Probe, callbacks.Trend, callbacks.Verdict)
-    elsewhere = (callbacks.DiracPortrait, callbacks.ClassCoverage)  # for the line, and for labelled images
+    # For the line, for labelled images, and one that measures at every iteration: see sqd.py.
+    elsewhere = (callbacks.DiracPortrait, callbacks.ClassCoverage, callbacks.SQDLogger)
     probes = [kind for kind in kinds if issubclass(kind, callbacks.Probe) and kind not in (*abstract, *elsewhere)]
     settings = {callbacks.LandscapeProbe: {"reach": 2.0}, callbacks.LossCurves: {"every_n_iterations": 5000}}
     return [kind(**{"every_n_iterations": every, **settings.get(kind, {})}) for kind in probes]

@@ -35,9 +35,11 @@ def sqd(
     """
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     turning, judged, spread = figure.subplots(1, 3)
+    stretch = max(1, -(-len(moments) // _MOST_POINTS))
     for (player, angles), colour in zip(stability.items(), (FAKE, REAL), strict=True):
-        _draw(turning, *_peaks(moments, np.degrees(angles)), colour, player)
-    turning.set(yscale="log", ylabel="turn per iteration, in degrees", title="stability")
+        _draw(turning, *_peaks(moments, np.degrees(angles), stretch), colour, player)
+    of_how_many = f" (largest of {stretch})" if stretch > 1 else ""
+    turning.set(yscale="log", ylabel=f"turn per iteration, in degrees{of_how_many}", title="stability")
     turning.legend(fontsize=8)
     _draw(judged, iterations, quality, FAKE)
     judged.set(ylim=(-0.03, 1.03), ylabel="probability of the domain", title="quality")
@@ -61,9 +63,8 @@ def _draw(
     axes.plot(iterations, values.mean(1), color=colour, linewidth=1.2, label=label)
 
 
-def _peaks(moments: NDArray[np.integer], values: Array) -> tuple[NDArray[np.integer], Array]:
-    """The largest value of each of at most so many stretches, and when each ends."""
-    stretch = -(-len(moments) // _MOST_POINTS) or 1
+def _peaks(moments: NDArray[np.integer], values: Array, stretch: int) -> tuple[NDArray[np.integer], Array]:
+    """The largest value of each stretch of so many, and when each ends."""
     starts = np.arange(0, len(moments), stretch)
     if not len(starts):
         return moments, values
