@@ -2,8 +2,8 @@
 
 Three hidden layers of 512, batch 64, 28 x 28 pixels (noise: the arithmetic is the same), Adam. Stability at every
 iteration and at every tenth, with samples judged at the first and last alone; then quality and diversity of 2 000
-samples every 500 iterations, with stability hardly ever. Each takes turns with the game without, and each pair gives one
-ratio, because machines are noisy.
+samples every 500 iterations, with stability hardly ever. Each takes turns with the game without, and each pair gives
+one ratio, because machines are noisy.
 
     python benchmarks/sqd.py
 """
