@@ -1,9 +1,8 @@
 """SQDLogger: how stable training is, and how good and how diverse its samples are, while it runs."""
 
 import math
-from collections.abc import Iterator
+import re
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gans import GAN, plotting
-from lit_gans.judges import Judge, MixtureJudge
+from lit_gans.judges import Judge, MixtureJudge, judged
 from lit_gans.logbook import by_seed, is_tick, publish
 from lit_gans.memory import flattened
 from lit_gans.metrics import (
@@ -35,8 +34,9 @@ class SQDLogger(Trend):
     """Follows stability S, quality Q and diversity D.
 
     - S: the angle in radians by which the vector of all weights of a player turns in one iteration. Logged whenever
-      the trainer logs: `sqd/stability/g` and `/d`, of that iteration; `sqd/stability_peak/g` and `/d`, the largest
-      since the last time, so that no jump is lost; and `sqd/stability/g/<layer>`, by each layer's path in the player.
+      the trainer logs: `sqd/stability/g` and `/d`, of the last iteration measured; `sqd/stability_peak/g` and `/d`, the
+      largest since the last log, so that no jump is lost; and `sqd/stability/g/<layer>`, by the layer's path in the
+      player. The picture has degrees.
     - Q, `sqd/quality`: the mean probability, as a judge sees it, that a sample is of the domain.
     - D, `sqd/diversity`: the entropy in nats of the modes that the judge sees, by the James-Stein estimator. Beside it
       `sqd/diversity_plugin` and `sqd/diversity_miller_madow`, because each misleads in its own way (see
@@ -102,19 +102,21 @@ class SQDLogger(Trend):
             raise ValueError(
                 f"SQDLogger needs a judge, which tells how good samples are and which mode they show: data with "
                 f"`centers` and `std` (as RingDataModule has) bring their own, {type(data).__name__} does not; give it "
-                f"one by its argument `judge`, or take it out of the callbacks of this run"
+                f"one by its argument `judge` (for images, one that `lit-gans judge` has trained, or a "
+                f"lit_gans.judges.Judge of your own), or take it out of the callbacks of this run"
             )
+        if self._judge is not None and not isinstance(getattr(self._judge, "n_modes", None), int):
+            raise ValueError(f"{type(self._judge).__name__}: a judge needs n_modes, the number of modes it can tell")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Notes where the weights are, and looks."""
         assert isinstance(pl_module, GAN)
         for letter, player in PLAYERS.items():
-            named = list(_named_parameters(getattr(pl_module, player)))
-            self._parameters[letter] = [parameter for _, parameter in named]
+            layers = _by_layer(getattr(pl_module, player))
+            self._parameters[letter] = [parameter for of_layer in layers.values() for parameter in of_layer]
             axis = len(pl_module.seeds_axis)
-            sizes = [(path, parameter.shape[axis:].numel()) for path, parameter in named]
             self._layers[letter] = {
-                path: sum(size for _, size in of_layer) for path, of_layer in groupby(sizes, lambda size: size[0])
+                path: sum(parameter.shape[axis:].numel() for parameter in of_layer) for path, of_layer in layers.items()
             }
             self._before[letter] = self._weights(pl_module, letter)
         super().on_train_start(trainer, pl_module)
@@ -132,7 +134,7 @@ class SQDLogger(Trend):
             if measured:
                 turns = [turn(self._before[letter], now[letter]) for letter in PLAYERS]
                 self._turns.append((iteration, torch.stack(turns)))
-                if tick:
+                if tick or self.stability_every > 1:
                     self._latest = self._of_layers(now)
             self._before = now
         if tick:
@@ -142,9 +144,9 @@ class SQDLogger(Trend):
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """What the judge says of the samples; with it, how far the weights last turned."""
         samples = gan.sample(self.n_samples, self.seed)
-        judged = self._judge(samples)
-        counts = mode_counts(judged.mode, self._judge.n_modes)
-        quality = judged.probability.mean(-1)
+        verdict = judged(self._judge, samples, (*gan.seeds_axis, self.n_samples))
+        counts = mode_counts(verdict.mode, self._judge.n_modes)
+        quality = verdict.probability.mean(-1)
         numbers = {
             "sqd/quality": quality,
             "sqd/diversity": james_stein_entropy(counts),
@@ -162,7 +164,7 @@ class SQDLogger(Trend):
         """All three over the run."""
         iterations, series = self.series(gan)
         moments, angles = self._stabilities()
-        by_player = angles.reshape(len(moments), len(PLAYERS), -1).numpy()
+        by_player = angles.reshape(len(moments), len(PLAYERS), len(gan.seeds or [None])).numpy()
         return partial(
             plotting.sqd,
             moments.numpy(),
@@ -186,6 +188,13 @@ class SQDLogger(Trend):
         moments, angles = state_dict["moments"], state_dict["angles"]
         self._measured = [(moments, angles)] if len(moments) else []
         self._unpublished = [angles[len(angles) - state_dict["unpublished"] :]] if state_dict["unpublished"] else []
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Takes stability from where `lit-gans probe` looks, too: what was passed cannot be measured again."""
+        if state := checkpoint.get("callbacks", {}).get(self.state_key):
+            self.load_state_dict({**state, **super().state_dict()})
 
     def _weights(self, gan: GAN, letter: str) -> Tensor:
         return flattened([parameter.detach() for parameter in self._parameters[letter]], gan.seeds_axis)
@@ -229,9 +238,12 @@ class SQDLogger(Trend):
         return {self.key(key): value for key, value in numbers.items()}
 
 
-def _named_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """What a player moves, with the path of the layer that each belongs to."""
+def _by_layer(network: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """What a player moves, by the path of the layer that it belongs to."""
     network = network.network if isinstance(network, SeedStack) else network
+    layers: dict[str, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            yield name.partition(".parametrizations.")[0].rpartition(".")[0] or "network", parameter
+            path = re.sub(r"(^|\.)parametrizations\..*|(^|\.)[^.]*$", "", name) or "network"
+            layers.setdefault(path, []).append(parameter)
+    return layers

@@ -182,10 +182,12 @@ def _quieten() -> None:
 
 
 def _hint(message: str) -> str:
-    """For a class that cannot be found: the names that are valid where it stands."""
+    """What a person needs of a long message: the class's own refusal, or the names that are valid where one is not."""
+    if refusal := re.search(r"^[\s-]*([A-Z]\w+: (?!Problem|Parser)[a-z].+)$", message, re.MULTILINE):
+        return f"\n\n  {refusal[1]}"
     unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute .*Got value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
-    if absent := re.search(r"NestedArg\(key='(\w+)\.", message):
+    if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and "penalties" in key[1]:
         return (
             f"\n\n  This config has no penalty {absent[1]}; add it first, for example --model.penalties.{absent[1]}=R1."
         )

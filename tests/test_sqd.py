@@ -2,15 +2,20 @@
 
 import itertools
 import math
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from torch import nn
 
 from callbacks import SQDLogger
+from callbacks.sqd_logger import _by_layer
 from datamodules import DigitsDataModule, RingDataModule
-from lit_gans import plotting
+from lit_gans import GAN, plotting
+from lit_gans.cli import main
 from lit_gans.judges import Judge, Judgement, MixtureJudge
 from lit_gans.metrics import (
     angle_of,
@@ -22,6 +27,7 @@ from lit_gans.metrics import (
     turn,
     weight_angle,
 )
+from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from tests.toys import Notes, ring_gan, table, train
 
 LOG2 = math.log(2)
@@ -253,11 +259,12 @@ def test_stability_is_the_angle_of_single_iterations(seeds, every, tmp_path):
             window = [found[k, i, 0].item() for k, t in enumerate(moments.tolist()) if tick - 4 < t <= tick]
             assert logged[tick] == pytest.approx(window[-1])
             assert peaks[tick] == pytest.approx(max(window))
-    # Of layers it is told where the tick's own iteration was measured.
+    # Of layers it is told likewise of the last iteration measured.
     layer = notes.of(f"sqd/stability/d/layers.3{suffix}")
-    assert list(layer) == [t for t in (4, 8, 12) if t % every == 0]
+    assert list(layer) == [4, 8, 12]
     row = None if seeds is None else 0
-    for t, value in layer.items():
+    for tick, value in layer.items():
+        t = tick // every * every
         before, after = (flat(probe.kept[k]["d"], "layers.3.", row) for k in (t - 1, t))
         assert value == pytest.approx(exact_angle(before, after), rel=1e-3)
 
@@ -352,6 +359,90 @@ def test_the_picture_loses_no_jump():
     assert max(line.get_ydata()) == pytest.approx(math.degrees(0.1))
     assert line.get_xdata()[np.argmax(line.get_ydata())] == pytest.approx(4322, abs=5)
     assert [axes.get_xlabel() for axes in figure.axes] == ["iteration"] * 3
+
+
+def test_layers_are_told_apart_by_their_path_in_the_player():
+    notes, gan = (
+        Notes(),
+        GAN(
+            MLPGenerator(2, (2,), (4, 4)),
+            MLPDiscriminator((2,), (4, 4), spectral_norm=True),
+            2,
+            seeds=[1, 2],
+        ),
+    )
+    train(gan, 2, callbacks=[SQDLogger()], logger=notes, log_every_n_steps=1)
+    layers = {key for _, row in notes.rows for key in row if "stability/d/" in key and "seed" not in key}
+    modules = {path for path, module in gan.discriminator.network.named_modules() if isinstance(module, nn.Linear)}
+    assert {key.removeprefix("sqd/stability/d/") for key in layers} == modules
+    assert len(modules) == 3
+    assert all(math.isfinite(value) for _, row in notes.rows for value in row.values())
+    of_a_single_layer = _by_layer(nn.Linear(3, 2))
+    assert [(path, len(parameters)) for path, parameters in of_a_single_layer.items()] == [("network", 2)]
+
+
+def test_a_run_shorter_than_the_first_measurement_has_a_picture(tmp_path):
+    callbacks = [SQDLogger(stability_every=100)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        train(ring_gan(seeds=[1, 2]), 3, callbacks=callbacks, default_root_dir=tmp_path)
+    assert (tmp_path / "sqd_logger" / "00000003.png").exists()
+
+
+def test_a_probe_of_a_checkpoint_has_the_run_s_stability(tmp_path):
+    configs = Path(__file__).parents[1] / "configs"
+    common = [f"--config={configs / path}" for path in ("ring.yaml", "variants/sqd.yaml")] + ["--model.seeds=[1,2]"]
+    place = f"{{save_dir: {tmp_path}, name: run, version: ''}}"
+    options = ["--trainer.max_steps=60", "--trainer.callbacks+=NumbersOnly", "--trainer.enable_progress_bar=false"]
+    main(["fit", *common, *options, "--trainer.logger.init_args", place])
+    checkpoint, config = tmp_path / "run" / "checkpoints" / "last.ckpt", tmp_path / "run" / "config.yaml"
+    place = f"{{save_dir: {tmp_path}, name: probe, version: ''}}"
+    main(["probe", f"--config={config}", f"--ckpt_path={checkpoint}", "--trainer.logger.init_args", place])
+    one, other = ((table(tmp_path / which / "sqd_logger.csv"))[-1] for which in ("run", "probe"))
+    assert other["iteration"] == "60"
+    assert other["sqd/stability/g/seed_2"] == one["sqd/stability/g/seed_2"] != ""
+    assert other["sqd/quality"] == one["sqd/quality"]
+
+
+class Careless(Judge):
+    """Gives what it is told to give."""
+
+    n_modes = 4
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, samples):
+        return self.answer(samples[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: (x.sigmoid(), x.long()), "a judge returns a lit_gans.judges.Judgement, got tuple"),
+        (lambda x: Judgement(x.sigmoid().mean(), x.long()), r"probability must be one value.*\(2, 50\).*got \(\)"),
+        (lambda x: Judgement(x.sigmoid(), x.long()[..., None]), r"mode must be one value.*\(2, 50\).*got \(2, 50, 1\)"),
+        (lambda x: Judgement(x * 0 - 3, x.long() * 0), r"probability must lie in \[0, 1\], got -3 to -3; a logit is"),
+        (lambda x: Judgement(x * math.nan, x.long() * 0), r"probability must lie in \[0, 1\], got nan"),
+        (lambda x: Judgement(x.sigmoid(), x * 0), "mode must be of int64, from 0 to 3.*got torch.float32"),
+        (lambda x: Judgement(x.sigmoid(), x.long() * 0 + 4), "mode must be of int64, from 0 to 3.*from 4 to 4"),
+        (lambda x: Judgement(x.sigmoid(), x.long() * 0 - 2), "mode must be of int64, from 0 to 3.*from -2 to -2"),
+    ],
+)
+def test_a_judge_that_does_not_keep_its_word_is_refused_before_training(answer, message):
+    gan = ring_gan(seeds=[1, 2])
+    before = flat(dict(gan.named_parameters())).clone()
+    with pytest.raises((TypeError, ValueError), match=f"Careless: {message}"):
+        train(gan, 1, callbacks=[SQDLogger(judge=Careless(answer), n_samples=50)])
+    assert torch.equal(flat(dict(gan.named_parameters())), before)
+
+
+def test_a_judge_of_no_modes_is_refused():
+    class Modeless(Judge):
+        pass
+
+    with pytest.raises(ValueError, match="Modeless: a judge needs n_modes"):
+        train(ring_gan(), 1, callbacks=[SQDLogger(judge=Modeless())])
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from .classifier import ClassifierJudge
 from .command import main
-from .judge import Judge, Judgement
+from .judge import Judge, Judgement, judged
 from .mixture import MixtureJudge
 from .negatives import negatives
 
-__all__ = ["ClassifierJudge", "Judge", "Judgement", "MixtureJudge", "main", "negatives"]
+__all__ = ["ClassifierJudge", "Judge", "Judgement", "MixtureJudge", "judged", "main", "negatives"]

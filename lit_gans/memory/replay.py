@@ -91,21 +91,34 @@ class ReplayBuffer:
         raise NotImplementedError(f"{type(self).__name__} must define store(fresh, draws)")
 
     def state_dict(self) -> dict[str, Any]:
-        """The fakes that are kept, those drawn ahead, and how many the rule has seen, of how many batches."""
+        """The fakes that are kept, those drawn ahead, how many the rule has seen, of how many batches, and the rule."""
         ahead = None if self._ahead is None else self._ahead.clone()
-        return {"fakes": self.fakes.clone(), "ahead": ahead, "seen": self.seen, "batches": self.batches}
+        state = {"fakes": self.fakes.clone(), "ahead": ahead, "seen": self.seen, "batches": self.batches}
+        return {**state, "rule": self._rule()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes them up again, where the next fakes are."""
+        """Takes them up again, where the next fakes are.
+
+        Raises:
+            ValueError: If they were kept by another rule, in another number.
+        """
+        if state["rule"] != self._rule():
+            raise ValueError(
+                f"{type(self).__name__}: the checkpoint's buffer is {state['rule']}, this run's is {self._rule()}; "
+                f"resume with that of the checkpoint"
+            )
         self.clear()
         self.seen, self.batches = state["seen"], state["batches"]
         self._restored, self._ahead = state["fakes"] if self.seen else None, state["ahead"]
+
+    def _rule(self) -> str:
+        return f"{type(self).__name__}(capacity={self.capacity}, keep_every={self.keep_every})"
 
     def _storage(self, fresh: Tensor) -> Tensor:
         """The rows, `(S, capacity, *sample)`, made at the first fakes.
 
         Raises:
-            ValueError: If restored fakes are of other shapes than the fresh ones, or more than `capacity`.
+            ValueError: If restored fakes are of other shapes than the fresh ones.
         """
         if self._rows is not None:
             return self._rows
@@ -116,8 +129,8 @@ class ReplayBuffer:
             if old.shape != (n_seeds, n_old, *sample):
                 raise ValueError(
                     f"{type(self).__name__}: the checkpoint holds old fakes of shape {tuple(old.shape)} (seeds, fakes, "
-                    f"sample), this run needs {(n_seeds, n_old, *sample)}; resume with the capacity, seeds and data of "
-                    f"the checkpoint"
+                    f"sample), this run needs {(n_seeds, n_old, *sample)}; resume with the seeds and data of the "
+                    f"checkpoint"
                 )
             rows[:, :n_old] = old.to(rows)
             self._ahead = None if self._ahead is None else self._ahead.to(rows)

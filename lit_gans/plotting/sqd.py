@@ -51,7 +51,7 @@ def sqd(
         axes.set_xlabel("iteration")
         axes.locator_params(axis="x", nbins=5)
         axes.grid(alpha=0.2)
-    figure.suptitle(caption, fontsize=10)
+    figure.suptitle(caption + (" (thin lines: seeds)" if quality.shape[1] > 1 else ""), fontsize=10)
     return figure
 
 
