@@ -325,6 +325,25 @@ def test_a_misspelt_class_is_told_with_the_names_that_are_valid(key, value, mean
 
 
 @pytest.mark.parametrize(
+    ("callback", "own_words"),
+    [
+        (
+            "{class_path: OldFakeReplay, init_args: {replay_ratio: 3}}",
+            "OldFakeReplay: replay_ratio is a share and must",
+        ),
+        ("{class_path: SQDLogger, init_args: {n_samples: 1}}", "SQDLogger: n_samples must be at least 2"),
+        (
+            "{class_path: OldFakeReplay, init_args: {buffer: {class_path: FIFO, init_args: {capacity: 0}}}}",
+            "FIFO: capacity must be at least 1 fake, got 0",
+        ),
+    ],
+)
+def test_what_a_callback_refuses_is_told_last_in_its_own_words(callback, own_words, refused):
+    message = refused("fit", RING, **{"trainer.callbacks": f"[{callback}]"})
+    assert message.rstrip().splitlines()[-1].strip().startswith(own_words)
+
+
+@pytest.mark.parametrize(
     ("place", "text"),
     [
         ("model.loss", "model:\n  loss: NonSaturatin\n"),
