@@ -85,7 +85,7 @@ class SQDLogger(Trend):
         self._turns: list[tuple[int, Tensor]] = []  # on the device, until somebody asks
         self._measured: list[tuple[Tensor, Tensor]] = []  # iterations (t,) and angles (t, 2, ...)
         self._unpublished: list[Tensor] = []
-        self._latest: dict[str, Tensor] = {}
+        self._latest: dict[str, dict[str, Tensor]] = {}  # of each player's layers, by path
 
     def key(self, key: str) -> str:
         """The log key of a number: a name that was given stands for `sqd`."""
@@ -132,10 +132,7 @@ class SQDLogger(Trend):
         if measured or (iteration + 1) % self.stability_every == 0:
             now = {letter: self._weights(pl_module, letter) for letter in PLAYERS}
             if measured:
-                turns = [turn(self._before[letter], now[letter]) for letter in PLAYERS]
-                self._turns.append((iteration, torch.stack(turns)))
-                if tick or self.stability_every > 1:
-                    self._latest = self._of_layers(now)
+                self._turns.append((iteration, self._turn(now, by_layer=tick or self.stability_every > 1)))
             self._before = now
         if tick:
             publish(trainer, by_seed(self._news(), pl_module.seeds), iteration)
@@ -199,14 +196,14 @@ class SQDLogger(Trend):
     def _weights(self, gan: GAN, letter: str) -> Tensor:
         return flattened([parameter.detach() for parameter in self._parameters[letter]], gan.seeds_axis)
 
-    def _of_layers(self, now: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The turn of each layer in the last iteration, by log key."""
-        turns = {}
+    def _turn(self, now: dict[str, Tensor], by_layer: bool) -> Tensor:
+        """How each player has turned, `(2, ..., 3)`; layer by layer, which adds up to it, where layers are logged."""
+        if not by_layer:
+            return torch.stack([turn(self._before[letter], now[letter]) for letter in PLAYERS])
         for letter, layers in self._layers.items():
-            parts = (weights.split(list(layers.values()), -1) for weights in (self._before[letter], now[letter]))
-            for path, before, after in zip(layers, *parts, strict=True):
-                turns[f"sqd/stability/{letter}/{path}"] = turn(before, after)
-        return turns
+            before, after = (weights[letter].split(list(layers.values()), -1) for weights in (self._before, now))
+            self._latest[letter] = {path: turn(*each) for path, *each in zip(layers, before, after, strict=True)}
+        return torch.stack([torch.stack(list(layers.values())).sum(0) for layers in self._latest.values()])
 
     def _collect(self) -> None:
         """Brings what was measured from the device."""
@@ -229,7 +226,11 @@ class SQDLogger(Trend):
     def _news(self) -> dict[str, Tensor]:
         """What the trainer's log is told, by key."""
         self._collect()
-        numbers = {key: angle_of(turns) for key, turns in self._latest.items()}
+        numbers = {
+            f"sqd/stability/{letter}/{path}": angle_of(turns)
+            for letter, layers in self._latest.items()
+            for path, turns in layers.items()
+        }
         if self._unpublished:
             recent = torch.cat(self._unpublished)
             numbers |= {f"sqd/stability/{letter}": recent[-1, i] for i, letter in enumerate(PLAYERS)}
