@@ -11,6 +11,8 @@ import logging
 import re
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -136,7 +138,10 @@ class GANCLI(LightningCLI):
 def main(args: list[str] | None = None) -> None:
     """Runs the command line; returns None, because a console script exits with what it returns."""
     given = sys.argv[1:] if args is None else args
-    apart = {"claims": claims.main, "judge": judges.main}
+    apart: dict[str, Callable[[list[str]], None]] = {
+        "claims": claims.main,
+        "judge": partial(judges.main, datamodules.GANDataModule),
+    }
     if given[:1] and given[0] in apart:
         return apart[given[0]](given[1:])
     _quieten()

@@ -18,14 +18,15 @@ WORDS = {
 }
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Trains, writes the file, and prints how good the judge is."""
-    import datamodules  # a folder of its own, which needs this package
+def main(data_type: type, args: Sequence[str] | None = None) -> None:
+    """Trains, writes the file, and prints how good the judge is.
 
+    Args:
+        data_type: The class below which data are looked for, by bare names, too.
+        args: Of the command line; None takes the process's own.
+    """
     parser = ArgumentParser("lit-gans judge", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_subclass_arguments(
-        datamodules.GANDataModule, "data", required=True, help="whose labelled images to learn from"
-    )
+    parser.add_subclass_arguments(data_type, "data", required=True, help="whose labelled images to learn from")
     parser.add_argument("--file", type=Path, required=True, help="where to write the judge, such as judges/digits.pt")
     parser.add_argument("--n_train", type=int, default=10_000, help="at most so many training images")
     parser.add_argument("--seed", type=int, default=0)
