@@ -67,7 +67,7 @@ def costs(plain: Callable[[], float], memories: Mapping[str, Callable[[], float]
             before, between, after = plain(), with_memory(), plain()
             ratios.append(2 * between / (before + after))
             seconds += [before, after]
-        print(f"{name:26} {spread(ratios)} of the game without", flush=True)
+        print(f"{name:32} {spread(ratios)} of the game without", flush=True)
     print(f"the game without: {1e6 * statistics.median(seconds):.0f} microseconds per iteration and seed")
 
 

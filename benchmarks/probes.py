@@ -4,7 +4,7 @@ Twenty looks of each probe in 20 000 iterations of the default game (ring, two h
 non-saturating, SGD). The runs take turns in one process, each timed from the call of `fit` to its return: without
 probes, with every probe and `NumbersOnly`, and with their pictures and films, for which the run waits at its end.
 `--seeds 5` trains five seeds at once. The time that each probe takes of the game is printed, too. `LossCurves`, which
-draws what the game logs, keeps its own pace.
+draws what the game logs, keeps its own pace; `SQDLogger`, which measures at every iteration, has sqd.py.
 
     python benchmarks/probes.py
 """

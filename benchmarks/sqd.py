@@ -10,13 +10,13 @@ one ratio, because machines are noisy.
 
 import argparse
 import logging
-import statistics
 import tempfile
 import warnings
+from collections.abc import Callable
 
 import pytorch_lightning as pl
 import torch
-from memory import spread
+from memory import costs
 from overhead import Clock
 from torch.utils.data import DataLoader
 
@@ -87,18 +87,11 @@ def main() -> None:
         "stability at every tenth": {"stability_every": 10, "every_n_iterations": RARELY},
         "quality and diversity every 500": {"stability_every": RARELY, "every_n_iterations": 500},
     }
-    run(50)  # warm-up
-    plain = []
-    for name, settings in kinds.items():
-        ratios = []
-        for _ in range(options.turns):
-            before = run(options.iterations)
-            watched = run(options.iterations, SQDLogger(judge=Perceptron(), **settings))
-            after = run(options.iterations)
-            ratios.append(2 * watched / (before + after))
-            plain += [before, after]
-        print(f"{name:32} {spread(ratios)} of the game without", flush=True)
-    print(f"the game without: {1e3 * statistics.median(plain):.1f} milliseconds per iteration")
+
+    def watching(settings: dict[str, int]) -> Callable[[], float]:
+        return lambda: run(options.iterations, SQDLogger(judge=Perceptron(), **settings))
+
+    costs(lambda: run(options.iterations), {name: watching(each) for name, each in kinds.items()}, options.turns)
 
 
 if __name__ == "__main__":

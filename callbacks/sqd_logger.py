@@ -134,8 +134,8 @@ class SQDLogger(Trend):
             if measured:
                 self._turns.append((iteration, self._turn(now, by_layer=tick or self.stability_every > 1)))
             self._before = now
-        if tick:
-            publish(trainer, by_seed(self._news(), pl_module.seeds), iteration)
+        if tick and (news := self._news()):
+            publish(trainer, by_seed(news, pl_module.seeds), iteration)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:

@@ -188,7 +188,7 @@ def _quieten() -> None:
 
 def _hint(message: str) -> str:
     """What a person needs of a long message: the class's own refusal, or the names that are valid where one is not."""
-    if refusal := re.search(r"^[\s-]*([A-Z]\w+: (?!Problem|Parser)[a-z].+)$", message, re.MULTILINE):
+    if refusal := re.search(r"^[\s-]*((?!\w*(?:Error|Warning):)[A-Z]\w+: [a-z].+)$", message, re.MULTILINE):
         return f"\n\n  {refusal[1]}"
     unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute .*Got value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)

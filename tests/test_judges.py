@@ -169,6 +169,7 @@ def test_the_command_trains_writes_and_reports(tmp_path, capsys):
     [
         (["--data", "RingDataModule", "--file", "j.pt"], "learns from labelled images .*RingDataModule has none"),
         (["--data", "DigitsDataModule"], "required: file"),
+        (["--data", "DigitsDataModule", "--file", "j.pt", "--n_train", "3"], "of 10 classes needs images of each, and"),
         (
             ["--data", "DigitsDataModule", "--file", "j.pt", "--n_train", "1"],
             "n_train must be at least 2",

@@ -37,15 +37,16 @@ class ClassifierJudge(Judge):
                 f"ClassifierJudge: there is no file {path}; make one by `lit-gans judge --data ... --file {path}`"
             )
         try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            weights, biases = state["weights"], state["biases"]
-            self.sample_shape, self.accuracy = tuple(state["sample_shape"]), dict(state["accuracy"])
+            self._take(torch.load(path, weights_only=True, map_location="cpu"))
         except Exception as error:
             raise ValueError(
                 f"ClassifierJudge: {path} holds no judge ({error}); write it by `lit-gans judge`"
             ) from error
-        self._layers = list(zip(weights, biases, strict=True))
-        self.n_modes = len(biases[-1]) - 1
+
+    def _take(self, state: dict[str, Any]) -> None:
+        self._layers = list(zip(state["weights"], state["biases"], strict=True))
+        self.n_modes = len(state["biases"][-1]) - 1
+        self.sample_shape, self.accuracy = tuple(state["sample_shape"]), dict(state["accuracy"])
 
     @classmethod
     def train(
@@ -62,6 +63,9 @@ class ClassifierJudge(Judge):
             test: Likewise, to measure accuracy on.
             n_train: At most so many training images, at random.
             seed: Of all that is random.
+
+        Raises:
+            ValueError: If a class has no image among those chosen, or what `negatives` refuses.
         """
         from sklearn.neural_network import MLPClassifier  # only here: importing it takes a second
 
@@ -69,6 +73,11 @@ class ClassifierJudge(Judge):
         chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n_train]
         images, labels = images[chosen], labels[chosen]
         n_classes = int(train[1].max()) + 1
+        if missing := sorted(set(range(n_classes)) - set(labels.tolist())):
+            raise ValueError(
+                f"a judge of {n_classes} classes needs images of each, and has none of class "
+                f"{', '.join(map(str, missing))} among {len(labels)}; give it more of them by --n_train"
+            )
         of_none = negatives(images, labels, -(-len(images) // 2), "china.jpg", seed)
         inputs = torch.cat([images, *of_none.values()]).flatten(1).numpy()
         targets = np.full(len(inputs), n_classes)
@@ -81,11 +90,12 @@ class ClassifierJudge(Judge):
             "sample_shape": list(images.shape[1:]),
             "accuracy": {},
         }
+        judge = cls.__new__(cls)  # in memory first: a file is there when all of it is known
+        judge._take(state)
+        judge.accuracy = state["accuracy"] = judge._accuracy(*test, seed=seed + 1)
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, file)
-        state["accuracy"] = cls(file)._accuracy(*test, seed=seed + 1)
-        torch.save(state, file)
-        return cls(file)
+        return judge
 
     def __call__(self, samples: Tensor) -> Judgement:
         """Judges images `(..., n, C, H, W)` in [-1, 1].

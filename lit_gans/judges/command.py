@@ -41,7 +41,10 @@ def main(data_type: type, args: Sequence[str] | None = None) -> None:
         )
     data.prepare_data()
     train, test = data.labelled("train"), data.labelled("test")
-    judge = ClassifierJudge.train(options.file, train, test, options.n_train, options.seed)
+    try:
+        judge = ClassifierJudge.train(options.file, train, test, options.n_train, options.seed)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     for kind, share in judge.accuracy.items():
         print(f"{share:7.1%}  {WORDS[kind]}")
     print(f"judge of {judge.n_modes} classes: {options.file}")

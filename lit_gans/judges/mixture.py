@@ -1,8 +1,8 @@
 """MixtureJudge: the exact judge of a known mixture of Gaussians."""
 
-import torch
 from torch import Tensor
 
+from ..metrics.coverage import nearest_center
 from .judge import Judge, Judgement
 
 
@@ -36,6 +36,5 @@ class MixtureJudge(Judge):
                 f"{tuple(samples.shape)}; give the run a judge of its own data"
             )
         finite = samples.isfinite().all(-1)
-        offsets = samples.unsqueeze(-2) - self.centers.to(samples)
-        distance, mode = torch.linalg.vector_norm(offsets, dim=-1).min(-1)
+        distance, mode = nearest_center(samples, self.centers)
         return Judgement(((distance <= 3 * self.std) & finite).to(samples.dtype), mode.where(finite, -1))

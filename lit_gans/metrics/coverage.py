@@ -39,15 +39,29 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> Coverage:
             f"samples must have shape (..., n, {centers.shape[-1]}) with n > 0 to be compared with the modes, "
             f"got {tuple(samples.shape)}"
         )
-    # By differences: cdist's default, a matrix product, errs by a tenth of the ring's std in float32.
-    offsets = samples.unsqueeze(-2) - centers.to(samples)
-    distance, nearest = torch.linalg.vector_norm(offsets, dim=-1).min(-1)
+    distance, nearest = nearest_center(samples, centers)
     good = distance <= 3 * std
     is_nearest = torch.nn.functional.one_hot(nearest, len(centers))
     covered = (is_nearest * good.unsqueeze(-1)).sum(-2) > 0
     share = is_nearest.to(samples.dtype).mean(-2)
     reverse_kl = torch.special.xlogy(share, share * len(centers)).sum(-1)
     return Coverage(covered.sum(-1), good.to(samples.dtype).mean(-1), reverse_kl.clamp(0, math.log(len(centers))))
+
+
+def nearest_center(samples: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """How far each sample is from the nearest of some centers, and which that is.
+
+    Args:
+        samples: Shape `(..., n, d)`.
+        centers: Shape `(M, d)`.
+
+    Returns:
+        Distances and indices, each of shape `(..., n)`.
+    """
+    # By differences: cdist's default, a matrix product, errs by a tenth of the ring's std in float32.
+    offsets = samples.unsqueeze(-2) - centers.to(samples)
+    distance, nearest = torch.linalg.vector_norm(offsets, dim=-1).min(-1)
+    return distance, nearest
 
 
 class ClassCoverage(NamedTuple):
@@ -95,7 +109,7 @@ def nearest_reals(samples: Tensor, real: Tensor) -> Tensor:
         Shape `(...)`, from 1 to min(n, m).
     """
     fakes, reals = samples.flatten(samples.ndim - real.ndim + 1), real.flatten(1).to(samples)
-    # By differences, see `mode_coverage`.
+    # By differences, see `nearest_center`.
     nearest = torch.cdist(fakes, reals, compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
     chosen = torch.zeros(*nearest.shape[:-1], len(real), dtype=torch.bool, device=nearest.device)
     return chosen.scatter(-1, nearest, True).sum(-1)
