@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class Claim:
     """What must be true, in words, and the test of it."""
     full_size: str | None = None
     """The config of the paper's own size, where `base` is smaller."""
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By file: the `lit-gans` command that makes it, which is told its name by `--file`, where it is not there yet."""
 
 
 def above(measure: str, run: str, threshold: float) -> Relation:
@@ -64,7 +66,7 @@ def column_of(
     """Column `key` of a run's `<table>.csv`, summed up over the run.
 
     Args:
-        table: A probe's name.
+        table: A probe's name, or `metrics`, which is what `CSVLogger` calls its table.
         key: The column's, without `/seed_i`.
         words: What the measure is.
         over: From iterations `(t,)` and values `(t, S)` to one number per seed.
@@ -133,5 +135,6 @@ def column(path: Path, key: str, seeds: list[int]) -> tuple[plotting.Array, plot
             rows = [row for row in csv.DictReader(file) if row.get(f"{key}/seed_{seeds[0]}")]
     if not rows:
         raise ValueError(f"{path} holds no {key}: the run ended before it was measured; give more --iterations")
-    iterations = np.array([int(row["iteration"]) for row in rows])
+    clock = "iteration" if "iteration" in rows[0] else "step"  # of a probe's table, of the logger's
+    iterations = np.array([int(row[clock]) for row in rows])
     return iterations, np.array([[float(row[f"{key}/seed_{seed}"]) for seed in seeds] for row in rows])

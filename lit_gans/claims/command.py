@@ -34,6 +34,8 @@ def main(args: Sequence[str] | None = None) -> None:
     if options.iterations is not None:
         overrides += [f"--trainer.max_steps={options.iterations}"]
     claims = {key: _sized(key, options.full_size) for key in keys}
+    for file, making in {file: making for claim in claims.values() for file, making in claim.needs.items()}.items():
+        _make(Path(file), making)
     runs = {(claim.base, variants) for claim in claims.values() for variants in claim.runs.values()}
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda run: _fit(options.folder, run[0], run[1], overrides), sorted(runs)))
@@ -70,6 +72,16 @@ def _sized(key: str, full_size: bool) -> Claim:
     if claim.full_size is None:
         sys.exit(f"error: {key} has no other size than its own; leave out --full-size")
     return replace(claim, base=claim.full_size)
+
+
+def _make(file: Path, making: tuple[str, ...]) -> None:
+    """Makes a file that runs need, if it is not there."""
+    if file.exists():
+        return
+    command = [sys.executable, "-m", "lit_gans", *making, f"--file={file}"]
+    print("+", *command[1:], flush=True)
+    if subprocess.run(command).returncode:
+        sys.exit(f"error: {file}, which the runs need, could not be made; see above")
 
 
 def _folder(folder: Path, base: str, variants: tuple[str, ...]) -> Path:

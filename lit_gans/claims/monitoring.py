@@ -1,0 +1,128 @@
+"""The claims of *Measuring GAN training in real time* (ICLR 2021 submission): tables 2 and 3, figures 3 to 5 and 7.
+
+Thresholds stand here, in the code, before the runs that they judge.
+"""
+
+import numpy as np
+
+from .. import plotting
+from .claim import Claim, Measure, Relation, column_of, lower
+
+OBJECTIVES = {
+    "non-saturating": (),
+    "least squares": ("least_squares",),
+    "hinge": ("hinge",),
+    "Wasserstein": ("wasserstein",),
+}
+SMOOTH = 2.0
+"""A turn per iteration of so many times the usual one is a jump."""
+STRETCHES = 20
+
+
+def largest_jump(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The largest of a series against the median of the 20 values before it, `(t, S)` to `(S,)`; NaN if too short."""
+    if len(values) <= STRETCHES:
+        return np.full(values.shape[1], np.nan)
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(values, STRETCHES, 0)[:-1], -1)
+    return np.asarray((values[STRETCHES:] / usual).max(0))
+
+
+def last_sixth(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The mean over the last sixth of the run, as the paper's over the last 50 of 300 epochs."""
+    return np.nanmean(values[iterations > iterations.max() * 5 / 6], 0)
+
+
+MEASURES = {
+    "quality": column_of("sqd_logger", "sqd/quality", "quality, mean over the last sixth of the run", last_sixth),
+    "diversity": column_of(
+        "sqd_logger", "sqd/diversity", "diversity in nats (at most 2.30), mean over the last sixth", last_sixth
+    ),
+    **{
+        player: column_of(
+            "metrics",
+            f"sqd/stability_peak/{player}",
+            f"largest turn of {player.upper()} in 50 iterations, over the median of the 20 such before it",
+            largest_jump,
+        )
+        for player in "gd"
+    },
+}
+
+
+def _only(*names: str) -> dict[str, Measure]:
+    return {name: MEASURES[name] for name in names}
+
+
+def _jumps(run: str) -> Relation:
+    return lambda n: bool(max(n["g"][run].mean(), n["d"][run].mean()) > SMOOTH)
+
+
+def _smooth(run: str) -> Relation:
+    return lambda n: bool(max(n["g"][run].mean(), n["d"][run].mean()) <= SMOOTH)
+
+
+BOTH = {
+    **OBJECTIVES,
+    **{f"{objective}, 1-GP": (*variants, "one_gp") for objective, variants in OBJECTIVES.items()},
+}
+
+MONITORING = {
+    "SQD-1": Claim(
+        statement="Without a gradient penalty the weights of every objective's players jump at a turning point; with a "
+        "1-centred one they turn smoothly (the Wasserstein game's still jump now and then).",
+        source="SQD, section 4 and fig. 3",
+        base="digits_sqd",
+        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        runs=BOTH,
+        measures=_only("g", "d"),
+        relations={
+            **{f"{objective}: jumps, to more than twice the usual turn": _jumps(objective) for objective in OBJECTIVES},
+            **{
+                f"{objective}, 1-GP: does not": _smooth(f"{objective}, 1-GP")
+                for objective in OBJECTIVES
+                if objective != "Wasserstein"
+            },
+        },
+    ),
+    "SQD-2": Claim(
+        statement="For each of four objectives a 1-centred gradient penalty brings higher quality and diversity.",
+        source="SQD, table 2",
+        base="digits_sqd",
+        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        runs=BOTH,
+        measures=_only("quality", "diversity"),
+        relations={
+            f"{objective}: {measure} higher with 1-GP": lower(measure, objective, f"{objective}, 1-GP")
+            for measure in ("quality", "diversity")
+            for objective in OBJECTIVES
+        },
+    ),
+    "SQD-3": Claim(
+        statement="DRAGAN, the one-sided penalty and a strong 1-centred one stabilise the non-saturating game; the "
+        "zero-centred one destabilises it.",
+        source="SQD, section 5, table 3 and fig. 7; CF and RC say the opposite of the zero-centred penalty",
+        base="digits_sqd",
+        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        runs={
+            "no penalty": (),
+            "1-GP, weight 10": ("one_gp",),
+            "1-GP, weight 100": ("one_gp_strong",),
+            "DRAGAN": ("dragan",),
+            "one-sided": ("one_sided_gp",),
+            "0-GP": ("zero_gp",),
+        },
+        measures=MEASURES,
+        relations={
+            **{
+                f"{run}: does not jump": _smooth(run)
+                for run in ("1-GP, weight 10", "1-GP, weight 100", "DRAGAN", "one-sided")
+            },
+            **{
+                f"{run}: more diverse than without": lower("diversity", "no penalty", run)
+                for run in ("1-GP, weight 10", "1-GP, weight 100", "DRAGAN", "one-sided")
+            },
+            "0-GP: jumps": _jumps("0-GP"),
+            "0-GP: less diverse than without": lower("diversity", "0-GP", "no penalty"),
+        },
+    ),
+}
