@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from callbacks import pictures
+from datamodules import DigitsDataModule
+from lit_gans.judges import ClassifierJudge
 
 torch.set_num_threads(1)  # small networks: more threads cost more than they bring
 for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
@@ -43,6 +45,13 @@ def own_folder(tmp_path, monkeypatch):
     torch.manual_seed(0)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def digits_judge(tmp_path_factory):
+    """A judge of the digits, as the command trains it, and its file."""
+    data, file = DigitsDataModule(), tmp_path_factory.mktemp("judges") / "deep" / "digits.pt"
+    return ClassifierJudge.train(file, data.labelled("train"), data.labelled("test"), 10_000, seed=0), file
 
 
 class AtOnce:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lit_gans import claims
-from lit_gans.claims import claim
+from lit_gans.claims import claim, monitoring
 from lit_gans.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -137,6 +137,46 @@ def test_a_run_too_short_to_be_judged_is_told(table_is_there, short_claim, monke
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(SystemExit, match=r"CF-1 cannot be judged: .*vector_field.csv holds no field/cosine.*--iter"):
         claims.main(["CF-1", "--seeds=3,5", "--iterations=400"])
+
+
+def test_what_a_claim_needs_is_made_once_and_before_its_runs(short_claim, monkeypatch):
+    needy = dataclasses.replace(claims.command.CLAIMS["CF-1"], needs={"judges/some.pt": ("judge", "--data=Some")})
+    monkeypatch.setattr(claims.command, "CLAIMS", {"CF-1": needy})
+    claims.main(["CF-1", "--seeds=3,5"])
+    assert short_claim[0][1:] == ["-m", "lit_gans", "judge", "--data=Some", "--file=judges/some.pt"]
+    assert [command[3] for command in short_claim] == ["judge", "fit"]
+    Path("judges").mkdir()
+    Path("judges/some.pt").touch()
+    claims.main(["CF-1", "--seeds=3,5"])
+    assert len(short_claim) == 2
+
+
+def test_what_a_claim_needs_and_cannot_be_made_stops_it(short_claim, monkeypatch):
+    needy = dataclasses.replace(claims.command.CLAIMS["CF-1"], needs={"judges/some.pt": ("judge", "--fail")})
+    monkeypatch.setattr(claims.command, "CLAIMS", {"CF-1": needy})
+    with pytest.raises(SystemExit, match=r"judges/some\.pt, which the runs need, could not be made"):
+        claims.main(["CF-1"])
+
+
+def test_a_jump_is_measured_against_what_was_usual_before_it():
+    steady = np.ones((60, 3))
+    steady[:, 1] = 0.9 ** np.arange(60)  # falls for good
+    steady[45:, 2] = 7  # jumps, and is usual from then on
+    steady[30, 0] = 2.5
+    found = monitoring.largest_jump(np.arange(60), steady)
+    before_last = np.median(0.9 ** -np.arange(1, 21))
+    assert found == pytest.approx([2.5, 1 / before_last, 7])
+    assert np.isnan(monitoring.largest_jump(np.arange(20), steady[:20])).all()
+
+
+def test_the_last_sixth_of_a_run_and_the_loggers_own_table(tmp_path):
+    with (tmp_path / "metrics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "some/key/seed_3", "other"])
+        for t in range(0, 601, 50):
+            writer.writerows([[t, "", 1.0], [t, 1.0 if t <= 500 else t, ""]])  # several rows per step
+    measure = claim.column_of("metrics", "some/key", "words", monitoring.last_sixth)
+    assert measure.read(tmp_path, [3]) == pytest.approx([575])
 
 
 def test_an_unknown_claim_is_refused_with_the_names_there_are():

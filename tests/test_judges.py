@@ -18,13 +18,6 @@ COLOURS = torch.rand(40, 3, 6, 8, generator=torch.Generator().manual_seed(0)) * 
 LABELS = torch.arange(40) % 4
 
 
-@pytest.fixture(scope="module")
-def digits_judge(tmp_path_factory):
-    """A judge of the digits, as the command trains it."""
-    data, file = DigitsDataModule(), tmp_path_factory.mktemp("judges") / "deep" / "digits.pt"
-    return ClassifierJudge.train(file, data.labelled("train"), data.labelled("test"), 10_000, seed=0), file
-
-
 # ---------------------------------------------------------------------------------------------------------- negatives
 
 
