@@ -24,6 +24,7 @@ from .parameter_memory import ParameterMemory
 from .probe import Observation, Probe
 from .recurrence import Recurrence
 from .sample_grid import SampleGrid
+from .sample_quality import SampleQuality
 from .sample_writer import SampleWriter
 from .sqd_logger import SQDLogger
 from .synaptic_intelligence import SynapticIntelligence
@@ -62,6 +63,7 @@ __all__ = [
     "Recurrence",
     "SQDLogger",
     "SampleGrid",
+    "SampleQuality",
     "SampleWriter",
     "SynapticIntelligence",
     "Trend",

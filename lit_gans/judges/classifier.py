@@ -44,7 +44,7 @@ class ClassifierJudge(Judge):
             ) from error
 
     def _take(self, state: dict[str, Any]) -> None:
-        self._layers = list(zip(state["weights"], state["biases"], strict=True))
+        self.layers = list(zip(state["weights"], state["biases"], strict=True))
         self.n_modes = len(state["biases"][-1]) - 1
         self.sample_shape, self.accuracy = tuple(state["sample_shape"]), dict(state["accuracy"])
 
@@ -110,7 +110,7 @@ class ClassifierJudge(Judge):
             )
         values = samples.float().flatten(-3)
         finite = values.isfinite().all(-1)
-        for i, (weight, bias) in enumerate(self._layers):
+        for i, (weight, bias) in enumerate(self.layers):
             values = torch.nn.functional.linear(values.relu() if i else values, weight.to(values), bias.to(values))
         probabilities = values.softmax(-1)
         mode = probabilities[..., :-1].argmax(-1)

@@ -2,6 +2,7 @@
 
 from .coverage import ClassCoverage, Coverage, class_coverage, mode_coverage, nearest_reals
 from .entropy import james_stein_entropy, miller_madow_entropy, mode_counts, plugin_entropy
+from .features import frechet_distance, inception_score, kernel_distance
 from .fields import attraction, discriminator_gradient, field_cosine, generator_field, grid_points, real_field
 from .generalization import EpsilonOptimality, epsilon_optimality, generalization_gap
 from .landscapes import LandscapeShape, landscape, landscape_shape, unit_directions
@@ -56,12 +57,15 @@ __all__ = [
     "effective_rank",
     "epsilon_optimality",
     "field_cosine",
+    "frechet_distance",
     "generalization_gap",
     "generator_field",
     "grid_points",
     "growth",
+    "inception_score",
     "james_stein_entropy",
     "kendall_tau",
+    "kernel_distance",
     "landscape",
     "landscape_shape",
     "log_mean",
