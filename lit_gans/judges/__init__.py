@@ -2,8 +2,19 @@
 
 from .classifier import ClassifierJudge
 from .command import main
+from .faces import FaceJudge, onnx_embedder
 from .judge import Judge, Judgement, judged
 from .mixture import MixtureJudge
 from .negatives import negatives
 
-__all__ = ["ClassifierJudge", "Judge", "Judgement", "MixtureJudge", "judged", "main", "negatives"]
+__all__ = [
+    "ClassifierJudge",
+    "FaceJudge",
+    "Judge",
+    "Judgement",
+    "MixtureJudge",
+    "judged",
+    "main",
+    "negatives",
+    "onnx_embedder",
+]

@@ -7,6 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from .classifier import ClassifierJudge
+from .faces import FaceJudge
 
 WORDS = {
     "classes": "test images of which it tells the class",
@@ -30,6 +31,7 @@ def main(data_type: type, args: Sequence[str] | None = None) -> None:
     parser.add_argument("--file", type=Path, required=True, help="where to write the judge, such as judges/digits.pt")
     parser.add_argument("--n_train", type=int, default=10_000, help="at most so many training images")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--embedder", type=Path, help="an ONNX file, such as ArcFace's: a `FaceJudge` of the labels")
     options = parser.parse_args(args)
     if options.n_train < 2:
         parser.error(f"--n_train must be at least 2 images, got {options.n_train}")
@@ -42,6 +44,10 @@ def main(data_type: type, args: Sequence[str] | None = None) -> None:
     data.prepare_data()
     train, test = data.labelled("train"), data.labelled("test")
     try:
+        if options.embedder is not None:
+            identities = FaceJudge.train(options.file, train[0], train[1], options.embedder)
+            print(f"mean embeddings of {len(identities)} identities: {options.file}")
+            return
         judge = ClassifierJudge.train(options.file, train, test, options.n_train, options.seed)
     except ValueError as error:
         sys.exit(f"error: {error}")
