@@ -29,6 +29,7 @@ from callbacks import (
     Probe,
     Recurrence,
     SampleGrid,
+    SampleQuality,
     SampleWriter,
     SQDLogger,
     Trend,
@@ -70,7 +71,9 @@ def every_probe(every):
     kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage]
     kinds += [Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleGrid]
     kinds += [ValueSurface, VectorField, WeightRank]
-    return [kind(every) for kind in kinds] + [LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)]
+    quality = SampleQuality(every, torch.nn.Identity(), n_samples=30, n_reals=30, subset_size=10, cache="cache")
+    landscape = LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)
+    return [*(kind(every) for kind in kinds), quality, landscape]
 
 
 def frames_of(path):
