@@ -61,6 +61,7 @@ def _smooth(run: str) -> Relation:
     return lambda n: bool(max(n["g"][run].mean(), n["d"][run].mean()) <= SMOOTH)
 
 
+JUDGE = {"judges/digits.pt": ("judge", "--data=DigitsDataModule")}
 BOTH = {
     **OBJECTIVES,
     **{f"{objective}, 1-GP": (*variants, "one_gp") for objective, variants in OBJECTIVES.items()},
@@ -72,7 +73,7 @@ MONITORING = {
         "1-centred one they turn smoothly (the Wasserstein game's still jump now and then).",
         source="SQD, section 4 and fig. 3",
         base="digits_sqd",
-        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        needs=JUDGE,
         runs=BOTH,
         measures=_only("g", "d"),
         relations={
@@ -88,7 +89,7 @@ MONITORING = {
         statement="For each of four objectives a 1-centred gradient penalty brings higher quality and diversity.",
         source="SQD, table 2",
         base="digits_sqd",
-        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        needs=JUDGE,
         runs=BOTH,
         measures=_only("quality", "diversity"),
         relations={
@@ -102,7 +103,7 @@ MONITORING = {
         "zero-centred one destabilises it.",
         source="SQD, section 5, table 3 and fig. 7; CF and RC say the opposite of the zero-centred penalty",
         base="digits_sqd",
-        needs={"judges/digits.pt": ("judge", "--data=DigitsDataModule")},
+        needs=JUDGE,
         runs={
             "no penalty": (),
             "1-GP, weight 10": ("one_gp",),
