@@ -61,7 +61,7 @@ def _smooth(run: str) -> Relation:
     return lambda n: bool(max(n["g"][run].mean(), n["d"][run].mean()) <= SMOOTH)
 
 
-JUDGE = {"judges/digits.pt": ("judge", "--data=DigitsDataModule")}
+JUDGE: dict[str, tuple[str, ...]] = {"judges/digits.pt": ("judge", "--data=DigitsDataModule")}
 BOTH = {
     **OBJECTIVES,
     **{f"{objective}, 1-GP": (*variants, "one_gp") for objective, variants in OBJECTIVES.items()},
