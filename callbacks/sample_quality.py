@@ -78,7 +78,7 @@ class SampleQuality(Trend):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Makes the extractor, and looks at the real samples."""
         super().setup(trainer, pl_module, stage)
-        if stage == "predict" or self._reals is not None:
+        if stage == "predict":
             return
         reals = training_reals(trainer, self.n_reals)
         if len(reals) < self.subset_size:
@@ -88,7 +88,7 @@ class SampleQuality(Trend):
             )
         if self.extractor is None:
             self.extractor = InceptionExtractor()
-        self.extractor.to(pl_module.device)
+        self.extractor.to(trainer.strategy.root_device)  # the game itself is moved there only later
         self._reals = self._features_of(reals)
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:

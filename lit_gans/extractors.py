@@ -106,7 +106,9 @@ class JudgeExtractor(nn.Module):
 
 
 def extracted(extractor: nn.Module, images: Tensor, batch_size: int) -> Features:
-    """Features of images, batch by batch, in eval mode and without gradients, on the CPU.
+    """Features of images `(n, *sample)`, batch by batch, in eval mode and without gradients, on the CPU.
+
+    Those of an image that is not finite are NaN, whatever the extractor makes of it.
 
     Raises:
         ValueError: If what the extractor returns are not features of n images.
@@ -125,8 +127,10 @@ def extracted(extractor: nn.Module, images: Tensor, batch_size: int) -> Features
                         f"{tuple(values.shape)} for {len(batch)} images"
                     )
             parts.append(part)
-    logits = [part.logits.cpu() for part in parts if part.logits is not None]
-    return Features(torch.cat([part.features.cpu() for part in parts]), torch.cat(logits) if logits else None)
+    finite = images.flatten(1).isfinite().all(1, keepdim=True).cpu()
+    features = torch.cat([part.features for part in parts]).cpu().where(finite, torch.nan)
+    logits = [part.logits for part in parts if part.logits is not None]
+    return Features(features, torch.cat(logits).cpu().where(finite, torch.nan) if logits else None)
 
 
 def fingerprint(extractor: nn.Module, images: Tensor) -> str:

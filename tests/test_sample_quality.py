@@ -13,7 +13,7 @@ from torch import nn
 
 from callbacks import SampleQuality
 from callbacks import sample_quality as module
-from datamodules import DigitsDataModule
+from datamodules import DigitsDataModule, RingDataModule
 from lit_gans.extractors import Features, InceptionExtractor, JudgeExtractor, extracted, fingerprint
 from lit_gans.metrics import frechet_distance, inception_score, kernel_distance
 from tests.toys import ring_gan, train
@@ -113,6 +113,25 @@ def test_an_extractor_is_in_eval_mode_whatever_was_done_to_it():
     assert torch.equal(extracted(extractor, x, batch_size=3).features, 2 * x)
     assert not extracted(extractor, x, batch_size=3).features.requires_grad
     assert extractor.seen == 14
+
+
+def test_an_image_that_is_not_finite_has_no_features_whatever_the_extractor_makes_of_it():
+    class Forgiving(nn.Module):
+        def forward(self, x):
+            return Features(x.nan_to_num(), x.nan_to_num() + 1)
+
+    found = extracted(Forgiving(), torch.tensor([[1.0, 2.0], [torch.nan, 0.0], [3.0, torch.inf]]), 2)
+    assert torch.equal(found.features[0], torch.tensor([1.0, 2.0]))
+    assert found.features[1:].isnan().all()
+    assert found.logits[1:].isnan().all()
+
+
+def test_other_data_are_looked_at_anew():
+    probe, found = quality(extractor=nn.Flatten(), n_samples=100, n_reals=100), []
+    for data in (RingDataModule(batch_size=32), RingDataModule(batch_size=32, radius=3.0)):
+        train(ring_gan(), 1, data=data, callbacks=[probe])
+        found.append(probe._reals)
+    assert not torch.equal(*found)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ class ClassifierJudge(Judge):
         file: What `lit-gans judge` has written.
 
     Attributes:
+        layers: Weight `(out, in)` and bias `(out,)` of each, from pixels to the logits of m + 1 classes.
         accuracy: What it got right of test images and test negatives when it was trained, by kind.
 
     Raises:

@@ -31,7 +31,9 @@ def main(data_type: type, args: Sequence[str] | None = None) -> None:
     parser.add_argument("--file", type=Path, required=True, help="where to write the judge, such as judges/digits.pt")
     parser.add_argument("--n_train", type=int, default=10_000, help="at most so many training images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--embedder", type=Path, help="an ONNX file, such as ArcFace's: a `FaceJudge` of the labels")
+    parser.add_argument(
+        "--embedder", type=Path, help="an ONNX file, such as ArcFace's: for a FaceJudge, from all images"
+    )
     options = parser.parse_args(args)
     if options.n_train < 2:
         parser.error(f"--n_train must be at least 2 images, got {options.n_train}")

@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from torchmetrics.image.kid import KernelInceptionDistance
 
 _ALONE: dict[str, Any] = {"sync_on_compute": False}
 """Every process sees the same samples: adding up what each has found would count them again."""
@@ -24,8 +27,6 @@ def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
 
     Source: Heusel et al. 2017.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance  # only here: importing it takes seconds
-
     return _compared(FrechetInceptionDistance(_AsTheyAre(real.shape[1]), **_ALONE), real, fake)
 
 
@@ -43,8 +44,6 @@ def kernel_distance(real: Tensor, fake: Tensor, subset_size: int = 1000, seed: i
 
     Source: Bińkowski et al. 2018.
     """
-    from torchmetrics.image.kid import KernelInceptionDistance
-
     with warnings.catch_warnings(), _drawing_from(seed):
         warnings.filterwarnings("ignore", message=".*will save all extracted features")  # we have them anyway
         metric = KernelInceptionDistance(_AsTheyAre(real.shape[1]), subset_size=subset_size, **_ALONE)
@@ -63,8 +62,6 @@ def inception_score(logits: Tensor, seed: int = 0) -> Tensor:
 
     Source: Salimans et al. 2016.
     """
-    from torchmetrics.image.inception import InceptionScore
-
     with warnings.catch_warnings(), _drawing_from(seed):
         warnings.filterwarnings("ignore", message=".*will save all extracted features")
         metric = InceptionScore(_AsTheyAre(logits.shape[1]), **_ALONE)
