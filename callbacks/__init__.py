@@ -29,6 +29,7 @@ from .sample_writer import SampleWriter
 from .sqd_logger import SQDLogger
 from .synaptic_intelligence import SynapticIntelligence
 from .trend import Trend
+from .turning_point import TurningPoint
 from .value_surface import ValueSurface
 from .vector_field import VectorField
 from .verdict import Verdict
@@ -67,6 +68,7 @@ __all__ = [
     "SampleWriter",
     "SynapticIntelligence",
     "Trend",
+    "TurningPoint",
     "ValueSurface",
     "VectorField",
     "Verdict",

@@ -71,9 +71,13 @@ class SQDLogger(Trend):
     ) -> None:
         super().__init__(every_n_iterations, name)
         if stability_every < 1:
-            raise ValueError(f"SQDLogger: stability_every must be at least 1 iteration, got {stability_every}")
+            raise ValueError(
+                f"{type(self).__name__}: stability_every must be at least 1 iteration, got {stability_every}"
+            )
         if n_samples < 2:
-            raise ValueError(f"SQDLogger: n_samples must be at least 2, an entropy of one is none, got {n_samples}")
+            raise ValueError(
+                f"{type(self).__name__}: n_samples must be at least 2, an entropy of one is none, got {n_samples}"
+            )
         self.judge, self.stability_every, self.n_samples, self.seed = judge, stability_every, n_samples, seed
 
     def forget(self) -> None:
@@ -100,9 +104,9 @@ class SQDLogger(Trend):
             self._judge = MixtureJudge(data.centers, data.std)
         if self._judge is None and stage != "predict":
             raise ValueError(
-                f"SQDLogger needs a judge, which tells how good samples are and which mode they show: data with "
-                f"`centers` and `std` (as RingDataModule has) bring their own, {type(data).__name__} does not; give it "
-                f"one by its argument `judge` (for images, one that `lit-gans judge` has trained, or a "
+                f"{type(self).__name__} needs a judge, which tells how good samples are and which mode they show: data "
+                f"with `centers` and `std` (as RingDataModule has) bring their own, {type(data).__name__} does not; "
+                f"give it one by its argument `judge` (for images, one that `lit-gans judge` has trained, or a "
                 f"lit_gans.judges.Judge of your own), or take it out of the callbacks of this run"
             )
         if self._judge is not None and not isinstance(getattr(self._judge, "n_modes", None), int):
@@ -156,6 +160,21 @@ class SQDLogger(Trend):
             angles = self._measured[-1][1][-1]
             numbers |= {f"sqd/stability/{letter}": angles[i] for i, letter in enumerate(PLAYERS)}
         return Observation({key: value.reshape(gan.seeds_axis) for key, value in numbers.items()})
+
+    def turns_by_look(self) -> Tensor:
+        """The largest turn of each player since the look before, `(k, 2, ...)`; NaN where none was measured.
+
+        One that is no number, of weights that are none, is infinite.
+        """
+        moments, angles = self._stabilities()
+        looks = torch.tensor([iteration for iteration, _ in self.history])
+        of_look = torch.bucketize(moments, looks)
+        known = of_look < len(looks)
+        largest = torch.full((len(looks), *angles.shape[1:]), -math.inf)
+        measured = angles[known].nan_to_num(nan=math.inf)
+        of_look = of_look[known].reshape(-1, *[1] * (measured.ndim - 1)).expand_as(measured)
+        largest.scatter_reduce_(0, of_look, measured, "amax")
+        return largest.masked_fill(largest == -math.inf, math.nan)
 
     def picture(self, gan: GAN) -> Picture:
         """All three over the run."""

@@ -31,6 +31,7 @@ from .surfaces import (
     roughness,
     surface_distance,
 )
+from .turning_points import TurningPoints, turning_points
 
 __all__ = [
     "ClassCoverage",
@@ -41,6 +42,7 @@ __all__ = [
     "Ranks",
     "Returns",
     "SetScores",
+    "TurningPoints",
     "Winding",
     "agreements",
     "angle_of",
@@ -91,6 +93,7 @@ __all__ = [
     "singular_values",
     "surface_distance",
     "turn",
+    "turning_points",
     "unit_directions",
     "weight_angle",
     "winding",

@@ -1,6 +1,6 @@
 """Stability, quality and diversity over a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ def sqd(
     diversity: Array,
     most_diverse: float,
     caption: str = "",
+    turning_points: Sequence[int] = (),
 ) -> Figure:
     """Three panels, side by side: how far each player turns, and what its samples are worth.
 
@@ -32,9 +33,15 @@ def sqd(
         diversity: Shape `(k, S)`, in nats.
         most_diverse: `ln m`, the most that diversity can be.
         caption: The figure's title.
+        turning_points: Iterations at which a line stands in all panels.
     """
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     turning, judged, spread = figure.subplots(1, 3)
+    for axes in (turning, judged, spread):
+        for iteration in turning_points:
+            axes.axvline(iteration, color="k", linestyle=":", linewidth=0.9)
+    if turning_points:
+        turning.plot([], [], color="k", linestyle=":", linewidth=0.9, label="turning point")
     stretch = max(1, -(-len(moments) // _MOST_POINTS))
     for (player, angles), colour in zip(stability.items(), (FAKE, REAL), strict=True):
         _draw(turning, *_peaks(moments, np.degrees(angles), stretch), colour, player)
