@@ -1,6 +1,5 @@
 """TurningPoint: an alarm for the moment at which a game begins to fail."""
 
-import math
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lit_gans import GAN
+from lit_gans import GAN, plotting
 from lit_gans.logbook import publish
 from lit_gans.metrics import turning_points
 
@@ -29,10 +28,10 @@ SCORES = ("quality", "diversity")
 class TurningPoint(SQDLogger):
     """An `SQDLogger` that raises the alarm where a player's weights jump while quality or diversity begins to fall.
 
-    What it looks for is `lit_gans.metrics.turning_points`; it can tell `patience - 1` looks later. Of each seed the
-    first turning point is told: on the screen, as a row of `<run folder>/turning_points.csv` (when, how far each
-    player jumped, what quality and diversity were and became), as a line in the picture, and as `sqd/turned`, which
-    is 1 from then on.
+    What it looks for is `lit_gans.metrics.turning_points`; it can tell `patience - 1` looks later. The first turning
+    point of each seed is told: on the screen, as a row of `<run folder>/turning_points.csv` (when it was, how far
+    each player jumped, what quality and diversity were and became), as a line in the picture, and as
+    `sqd/turning_point`, its iteration, in the logs.
 
     Args:
         *args: As of `SQDLogger`.
@@ -41,8 +40,8 @@ class TurningPoint(SQDLogger):
         window: How many looks make the usual.
         patience: How many looks, from the jump on, make a fall.
         action: What else to do. `log`: nothing. `stop`: end the run when every seed has turned. `rollback`: put the
-            players of the seed that has turned, with their optimizers' moments, back to the last look before, and go on
-            with other batches; the next turning point of that seed is told, too. Both keep the checkpoint of the look
+            players of that seed, with their optimizers' moments, back to the look before, and go on with other
+            batches; later turning points of the seed are told, too. Both of the last keep the checkpoint of the look
             before the first turning point as `<run folder>/last_good.ckpt`, for `--ckpt_path`.
         **kwargs: As of `SQDLogger`.
 
@@ -81,7 +80,6 @@ class TurningPoint(SQDLogger):
         super().forget()
         self.found: list[dict[str, Any]] = []
         """The rows of `turning_points.csv`."""
-        self._armed_from: dict[int, float] = {}  # by a seed's place: how many looks there must be, if it has turned
         self._checkpoints: dict[int, str] = {}  # of the latest looks, by iteration
 
     def on_train_batch_end(
@@ -92,9 +90,9 @@ class TurningPoint(SQDLogger):
         known = len(self.found)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._last_look == pl_module.iteration and self.action != "log" and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._keep_checkpoint(trainer, pl_module.iteration)
             for row in self.found[known:]:
                 self._act(trainer, pl_module, row)
+            self._keep_checkpoint(trainer, pl_module.iteration)
 
     def finish(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws the history, and leaves no checkpoint but the last good one."""
@@ -112,14 +110,12 @@ class TurningPoint(SQDLogger):
 
     def state_dict(self) -> dict[str, Any]:
         """The history, and what was found in it."""
-        kept = {"found": self.found, "armed_from": self._armed_from, "checkpoints": self._checkpoints}
-        return {**super().state_dict(), **kept}
+        return {**super().state_dict(), "found": self.found, "checkpoints": self._checkpoints}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes both from a checkpoint."""
         super().load_state_dict(state_dict)
-        self.found = list(state_dict["found"])
-        self._armed_from, self._checkpoints = dict(state_dict["armed_from"]), dict(state_dict["checkpoints"])
+        self.found, self._checkpoints = list(state_dict["found"]), dict(state_dict["checkpoints"])
 
     def _record(self, trainer: pl.Trainer, gan: GAN, seen: Observation) -> None:
         super()._record(trainer, gan, seen)
@@ -133,38 +129,40 @@ class TurningPoint(SQDLogger):
 
     def _alarms(self, gan: GAN) -> list[dict[str, Any]]:
         """The seeds that turned at the one look of which the latest look lets us tell."""
-        n = self.window + self.patience
-        if len(self.history) < n:
-            return []
         iterations, series = self.series(gan)
-        scores = np.stack([series[self.key(f"sqd/{score}")] for score in SCORES], 1)[-n:]
-        turns = self.turns_by_look().reshape(len(iterations), len(PLAYERS), -1)[-n:]
-        looks = turning_points(turns, torch.from_numpy(scores), self.jump, self.fall, self.window, self.patience)
-        at = self.window
+        scores = torch.from_numpy(np.stack([series[self.key(f"sqd/{score}")] for score in SCORES], 1))
+        turns = self.turns_by_look().reshape(len(iterations), len(PLAYERS), -1)
+        how, at = (self.jump, self.fall, self.window, self.patience), self.window
         rows = []
-        for place in looks.turned[at].nonzero().flatten().tolist():
-            if len(self.history) < self._armed_from.get(place, 0):
-                continue
-            self._armed_from[place] = len(self.history) + n if self.action == "rollback" else math.inf
-            row = {
-                "seed": gan.seeds[place] if gan.seeds else "",
-                "iteration": int(iterations[at - n]),
-                "last_good": int(iterations[at - n - 1]),
-                "told_at": gan.iteration,
-            }
-            row |= {f"jump_{letter}": looks.jumps[at, i, place].item() for i, letter in enumerate(PLAYERS)}
-            for i, score in enumerate(SCORES):
-                row |= {f"{score}_before": looks.before[at, i, place].item()}
-                row |= {f"{score}_after": looks.after[at, i, place].item()}
-            rows.append(row)
+        for place, seed in enumerate(gan.seeds or [""]):
+            looks = self._looks_to_compare(iterations, seed)
+            if len(looks) == self.window + self.patience:
+                seen = turning_points(turns[looks, :, place], scores[looks, :, place], *how)
+                if seen.turned[at]:
+                    when = {"iteration": looks[at], "last_good": looks[at] - 1, "told_at": looks[-1]}
+                    rows.append(
+                        {"seed": seed, **{name: int(iterations[look]) for name, look in when.items()}}
+                        | {f"jump_{letter}": seen.jumps[at, i].item() for i, letter in enumerate(PLAYERS)}
+                        | {f"{score}_before": seen.before[at, i].item() for i, score in enumerate(SCORES)}
+                        | {f"{score}_after": seen.after[at, i].item() for i, score in enumerate(SCORES)}
+                    )
         return rows
 
+    def _looks_to_compare(self, iterations: plotting.Array, seed: Any) -> list[int]:
+        """The latest looks that a rollback of a seed has not undone; none where there is nothing to tell any more."""
+        earlier = [row for row in self.found if row["seed"] == seed]
+        if earlier and (self.action != "rollback" or (iterations > earlier[-1]["told_at"]).sum() < self.patience):
+            return []
+        undone = [(iterations >= row["iteration"]) & (iterations <= row["told_at"]) for row in earlier]
+        looks: list[int] = np.flatnonzero(~np.any([np.zeros(len(iterations), bool), *undone], 0)).tolist()
+        return looks[-(self.window + self.patience) :]
+
     def _keep_checkpoint(self, trainer: pl.Trainer, iteration: int) -> None:
-        """Of the latest looks, back to the one before that of which the next look may tell that it turned."""
+        """Of the latest looks, back to the one before that of which the next look will tell."""
         path = run_folder(trainer) / self.name / f"{iteration:08d}.ckpt"
         self._checkpoints[iteration] = str(path)
         trainer.save_checkpoint(path)
-        for old in sorted(self._checkpoints)[: -(self.patience + 1)]:
+        for old in sorted(self._checkpoints)[: -self.patience]:
             old_path = Path(self._checkpoints.pop(old))
             if trainer.is_global_zero:
                 old_path.unlink(missing_ok=True)
