@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -161,19 +162,18 @@ class SQDLogger(Trend):
             numbers |= {f"sqd/stability/{letter}": angles[i] for i, letter in enumerate(PLAYERS)}
         return Observation({key: value.reshape(gan.seeds_axis) for key, value in numbers.items()})
 
-    def turns_by_look(self) -> Tensor:
-        """The largest turn of each player since the look before, `(k, 2, ...)`; NaN where none was measured.
+    def largest_turns(self, iterations: Sequence[int]) -> Tensor:
+        """The largest turn of each player from one of some iterations to the next, `(k, 2, ...)`.
 
-        One that is no number, of weights that are none, is infinite.
+        It is NaN where none was measured, as before the first of them, and infinite where weights became NaN.
         """
         moments, angles = self._stabilities()
-        looks = torch.tensor([iteration for iteration, _ in self.history])
-        of_look = torch.bucketize(moments, looks)
-        known = of_look < len(looks)
-        largest = torch.full((len(looks), *angles.shape[1:]), -math.inf)
+        until = torch.bucketize(moments, torch.tensor(iterations))  # which of them is the next
+        known = (until > 0) & (until < len(iterations))
         measured = angles[known].nan_to_num(nan=math.inf)
-        of_look = of_look[known].reshape(-1, *[1] * (measured.ndim - 1)).expand_as(measured)
-        largest.scatter_reduce_(0, of_look, measured, "amax")
+        largest = torch.full((len(iterations), *angles.shape[1:]), -math.inf)
+        until = until[known].reshape(-1, *[1] * (measured.ndim - 1)).expand_as(measured)
+        largest.scatter_reduce_(0, until, measured, "amax")
         return largest.masked_fill(largest == -math.inf, math.nan)
 
     def picture(self, gan: GAN) -> Picture:

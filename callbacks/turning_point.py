@@ -129,9 +129,13 @@ class TurningPoint(SQDLogger):
 
     def _alarms(self, gan: GAN) -> list[dict[str, Any]]:
         """The seeds that turned at the one look of which the latest look lets us tell."""
+        if gan.iteration % self.every_n_iterations:
+            return []
         iterations, series = self.series(gan)
-        scores = torch.from_numpy(np.stack([series[self.key(f"sqd/{score}")] for score in SCORES], 1))
-        turns = self.turns_by_look().reshape(len(iterations), len(PLAYERS), -1)
+        regular = iterations % self.every_n_iterations == 0  # a run that goes on, or ends, looks in between, too
+        iterations = iterations[regular]
+        scores = torch.from_numpy(np.stack([series[self.key(f"sqd/{score}")] for score in SCORES], 1)[regular])
+        turns = self.largest_turns(iterations.tolist()).reshape(len(iterations), len(PLAYERS), -1)
         how, at = (self.jump, self.fall, self.window, self.patience), self.window
         rows = []
         for place, seed in enumerate(gan.seeds or [""]):

@@ -33,6 +33,7 @@ from callbacks import (
     SampleWriter,
     SQDLogger,
     Trend,
+    TurningPoint,
     ValueSurface,
     VectorField,
     Verdict,
@@ -69,7 +70,7 @@ class Thermometer(Probe):
 def every_probe(every):
     """All that fit data in the plane."""
     kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage]
-    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleGrid]
+    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleGrid, TurningPoint]
     kinds += [ValueSurface, VectorField, WeightRank]
     quality = SampleQuality(every, torch.nn.Identity(), n_samples=30, n_reals=30, subset_size=10, cache="cache")
     landscape = LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)

@@ -3,10 +3,13 @@
 Thresholds stand here, in the code, before the runs that they judge.
 """
 
+import csv
+from pathlib import Path
+
 import numpy as np
 
 from .. import plotting
-from .claim import Claim, Measure, Relation, column_of, lower
+from .claim import Claim, Measure, Numbers, Relation, column_of, highest, lower
 
 OBJECTIVES = {
     "non-saturating": (),
@@ -30,6 +33,11 @@ def largest_jump(iterations: plotting.Array, values: plotting.Array) -> plotting
 def last_sixth(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The mean over the last sixth of the run, as the paper's over the last 50 of 300 epochs."""
     return np.nanmean(values[iterations > iterations.max() * 5 / 6], 0)
+
+
+def last_quarter(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
+    """The mean over the last quarter of the run."""
+    return np.asarray(values[iterations > iterations.max() * 3 / 4].mean(0))
 
 
 MEASURES = {
@@ -61,6 +69,34 @@ def _smooth(run: str) -> Relation:
     return lambda n: bool(max(n["g"][run].mean(), n["d"][run].mean()) <= SMOOTH)
 
 
+def has_turned(folder: Path, seeds: list[int]) -> plotting.Array:
+    """1 for a seed of which `TurningPoint` has told, 0 for others."""
+    path = folder / "turning_points.csv"
+    rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+    return np.array([float(any(int(row["seed"]) == seed for row in rows)) for seed in seeds])
+
+
+def collapsed(numbers: Numbers, run: str) -> plotting.Array:
+    """The seeds that made at least six modes of eight at some look, and at most two in the last quarter of the run."""
+    return np.asarray((numbers["most"][run] >= 6) & (numbers["last"][run] <= 2))
+
+
+def kept_modes(numbers: Numbers, run: str) -> plotting.Array:
+    """The seeds that make at least seven modes of eight in the last quarter."""
+    return np.asarray(numbers["last"][run] >= 7)
+
+
+ALARMS: dict[str, Relation] = {
+    "no penalty: nine seeds of ten collapse": lambda n: bool(collapsed(n, "no penalty").mean() >= 0.9),
+    "no penalty: at least nine of ten that collapse are found": lambda n: bool(
+        n["turned"]["no penalty"][collapsed(n, "no penalty")].mean() >= 0.9
+    ),
+    "R1: nine seeds of ten keep their modes": lambda n: bool(kept_modes(n, "R1").mean() >= 0.9),
+    "R1: at most one of ten that keep their modes raises the alarm": lambda n: bool(
+        n["turned"]["R1"][kept_modes(n, "R1")].mean() <= 0.1
+    ),
+}
+
 JUDGE: dict[str, tuple[str, ...]] = {"judges/digits.pt": ("judge", "--data=DigitsDataModule")}
 BOTH = {
     **OBJECTIVES,
@@ -68,6 +104,24 @@ BOTH = {
 }
 
 MONITORING = {
+    "S4": Claim(
+        statement="Where a game collapses there is a turning point, at which weights jump and quality or diversity "
+        "begins to fall; TurningPoint finds it while the game runs.",
+        source="SQD, section 4",
+        base="ring",
+        runs={
+            "no penalty": ("sgd_unstable", "turning_point"),
+            "R1": ("sgd_unstable", "r1_weak", "turning_point"),
+        },
+        measures={
+            "most": column_of("modes_often", "modes_often/covered", "most modes covered at a look, of 8", highest),
+            "last": column_of(
+                "modes_often", "modes_often/covered", "modes covered, last quarter of the run", last_quarter
+            ),
+            "turned": Measure("1: TurningPoint has raised the alarm", has_turned),
+        },
+        relations=ALARMS,
+    ),
     "SQD-1": Claim(
         statement="Without a gradient penalty the weights of every objective's players jump at a turning point; with a "
         "1-centred one they turn smoothly (the Wasserstein game's still jump now and then).",
