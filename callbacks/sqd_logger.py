@@ -84,7 +84,7 @@ class SQDLogger(Trend):
     def forget(self) -> None:
         """Starts a new history."""
         super().forget()
-        self._before: dict[str, Tensor] = {}
+        self._weights: dict[str, list[Tensor]] = {}  # of each player: an iteration ago, now, and their difference
         self._parameters: dict[str, list[nn.Parameter]] = {}
         self._layers: dict[str, dict[str, int]] = {}
         self._turns: list[tuple[int, Tensor]] = []  # on the device, until somebody asks
@@ -123,7 +123,7 @@ class SQDLogger(Trend):
             self._layers[letter] = {
                 path: sum(parameter.shape[axis:].numel() for parameter in of_layer) for path, of_layer in layers.items()
             }
-            self._before[letter] = self._weights(pl_module, letter)
+        self._start_from(pl_module)
         super().on_train_start(trainer, pl_module)
 
     def on_train_batch_end(
@@ -135,10 +135,11 @@ class SQDLogger(Trend):
         measured = iteration % self.stability_every == 0
         tick = is_tick(trainer, iteration)
         if measured or (iteration + 1) % self.stability_every == 0:
-            now = {letter: self._weights(pl_module, letter) for letter in PLAYERS}
+            for letter, (_, now, _) in self._weights.items():
+                flattened(self._of(letter), pl_module.seeds_axis, out=now)
             if measured:
-                self._turns.append((iteration, self._turn(now, by_layer=tick or self.stability_every > 1)))
-            self._before = now
+                self._turns.append((iteration, self._turn(by_layer=tick or self.stability_every > 1)))
+            self._weights = {letter: [now, before, spare] for letter, (before, now, spare) in self._weights.items()}
         if tick and (news := self._news()):
             publish(trainer, by_seed(news, pl_module.seeds), iteration)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -212,16 +213,23 @@ class SQDLogger(Trend):
         if state := checkpoint.get("callbacks", {}).get(self.state_key):
             self.load_state_dict({**state, **super().state_dict()})
 
-    def _weights(self, gan: GAN, letter: str) -> Tensor:
-        return flattened([parameter.detach() for parameter in self._parameters[letter]], gan.seeds_axis)
+    def _of(self, letter: str) -> list[Tensor]:
+        return [parameter.detach() for parameter in self._parameters[letter]]
 
-    def _turn(self, now: dict[str, Tensor], by_layer: bool) -> Tensor:
+    def _start_from(self, gan: GAN) -> None:
+        """Takes the weights as they are for those that the next iteration moves."""
+        for letter in PLAYERS:
+            now = flattened(self._of(letter), gan.seeds_axis)
+            wide = torch.promote_types(now.dtype, torch.float32)
+            self._weights[letter] = [now, torch.empty_like(now), torch.empty_like(now, dtype=wide)]
+
+    def _turn(self, by_layer: bool) -> Tensor:
         """How each player has turned, `(2, ..., 3)`; layer by layer, which adds up to it, where layers are logged."""
         if not by_layer:
-            return torch.stack([turn(self._before[letter], now[letter]) for letter in PLAYERS])
+            return torch.stack([turn(*weights) for weights in self._weights.values()])
         for letter, layers in self._layers.items():
-            before, after = (weights[letter].split(list(layers.values()), -1) for weights in (self._before, now))
-            self._latest[letter] = {path: turn(*each) for path, *each in zip(layers, before, after, strict=True)}
+            parts = zip(*(vector.split(list(layers.values()), -1) for vector in self._weights[letter]), strict=True)
+            self._latest[letter] = {path: turn(*each) for path, each in zip(layers, parts, strict=True)}
         return torch.stack([torch.stack(list(layers.values())).sum(0) for layers in self._latest.values()])
 
     def _collect(self) -> None:

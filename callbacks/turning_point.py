@@ -181,7 +181,7 @@ class TurningPoint(SQDLogger):
         if self.action == "rollback":
             checkpoint = torch.load(last_good, map_location=gan.device, weights_only=True)
             put_back(gan, trainer.optimizers, checkpoint, gan.seeds.index(row["seed"]) if gan.seeds else None)
-            self._before = {letter: self._weights(gan, letter) for letter in PLAYERS}  # no turn of an iteration
+            self._start_from(gan)  # the way back is no turn
         elif len({found["seed"] for found in self.found}) == len(gan.seeds or [None]):
             trainer.should_stop = True
 

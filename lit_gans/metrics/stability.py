@@ -30,7 +30,7 @@ def weight_angle(before: Tensor, after: Tensor) -> Tensor:
     return angle_of(turn(before, after))
 
 
-def turn(before: Tensor, after: Tensor) -> Tensor:
+def turn(before: Tensor, after: Tensor, difference: Tensor | None = None) -> Tensor:
     """`⟨a, a⟩`, `⟨a, d⟩` and `⟨d, d⟩`, with `d = b - a`: all that it takes to know the angle between a and b.
 
     Turns of parts of a vector add up to that of the whole.
@@ -38,12 +38,13 @@ def turn(before: Tensor, after: Tensor) -> Tensor:
     Args:
         before: a, shape `(..., P)`.
         after: b, likewise.
+        difference: Where d may be left, of the type of the result: new memory takes longer than all the arithmetic.
 
     Returns:
         Shape `(..., 3)`, of float32 or of a wider type of the vectors.
     """
     before, after = (vector.to(torch.promote_types(vector.dtype, torch.float32)) for vector in (before, after))
-    moved = after - before
+    moved = torch.sub(after, before, out=difference)
     pairs = ((before, before), (before, moved), (moved, moved))
     return torch.stack([torch.linalg.vecdot(left, right) for left, right in pairs], -1)
 
