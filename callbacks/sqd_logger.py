@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from lit_gans import GAN, plotting
 from lit_gans.judges import Judge, MixtureJudge, judged
 from lit_gans.logbook import by_seed, is_tick, publish
-from lit_gans.memory import flattened
 from lit_gans.metrics import (
     angle_of,
     james_stein_entropy,
     miller_madow_entropy,
     mode_counts,
     plugin_entropy,
-    turn,
+    step_turns,
 )
 from lit_gans.seeds import SeedStack
 
@@ -84,13 +83,13 @@ class SQDLogger(Trend):
     def forget(self) -> None:
         """Starts a new history."""
         super().forget()
-        self._weights: dict[str, list[Tensor]] = {}  # of each player: an iteration ago, now, and their difference
+        self._before: dict[str, list[Tensor]] = {}  # each player's weights an iteration ago, one vector per parameter
         self._parameters: dict[str, list[nn.Parameter]] = {}
         self._layers: dict[str, dict[str, int]] = {}
         self._turns: list[tuple[int, Tensor]] = []  # on the device, until somebody asks
         self._measured: list[tuple[Tensor, Tensor]] = []  # iterations (t,) and angles (t, 2, ...)
         self._unpublished: list[Tensor] = []
-        self._latest: dict[str, dict[str, Tensor]] = {}  # of each player's layers, by path
+        self._latest: dict[str, Tensor] = {}  # the last turn of each of a player's parameters
 
     def key(self, key: str) -> str:
         """The log key of a number: a name that was given stands for `sqd`."""
@@ -119,10 +118,7 @@ class SQDLogger(Trend):
         for letter, player in PLAYERS.items():
             layers = _by_layer(getattr(pl_module, player))
             self._parameters[letter] = [parameter for of_layer in layers.values() for parameter in of_layer]
-            axis = len(pl_module.seeds_axis)
-            self._layers[letter] = {
-                path: sum(parameter.shape[axis:].numel() for parameter in of_layer) for path, of_layer in layers.items()
-            }
+            self._layers[letter] = {path: len(of_layer) for path, of_layer in layers.items()}
         self._start_from(pl_module)
         super().on_train_start(trainer, pl_module)
 
@@ -134,12 +130,13 @@ class SQDLogger(Trend):
         iteration = trainer.global_step
         measured = iteration % self.stability_every == 0
         tick = is_tick(trainer, iteration)
-        if measured or (iteration + 1) % self.stability_every == 0:
-            for letter, (_, now, _) in self._weights.items():
-                flattened(self._of(letter), pl_module.seeds_axis, out=now)
-            if measured:
-                self._turns.append((iteration, self._turn(by_layer=tick or self.stability_every > 1)))
-            self._weights = {letter: [now, before, spare] for letter, (before, now, spare) in self._weights.items()}
+        if measured:
+            self._latest = {
+                letter: step_turns(before, self._weights(pl_module, letter)) for letter, before in self._before.items()
+            }
+            self._turns.append((iteration, torch.stack([turns.sum(0) for turns in self._latest.values()])))
+        elif (iteration + 1) % self.stability_every == 0:
+            self._start_from(pl_module)
         if tick and (news := self._news()):
             publish(trainer, by_seed(news, pl_module.seeds), iteration)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -213,24 +210,16 @@ class SQDLogger(Trend):
         if state := checkpoint.get("callbacks", {}).get(self.state_key):
             self.load_state_dict({**state, **super().state_dict()})
 
-    def _of(self, letter: str) -> list[Tensor]:
-        return [parameter.detach() for parameter in self._parameters[letter]]
+    def _weights(self, gan: GAN, letter: str) -> list[Tensor]:
+        return [parameter.detach().reshape(*gan.seeds_axis, -1) for parameter in self._parameters[letter]]
 
     def _start_from(self, gan: GAN) -> None:
         """Takes the weights as they are for those that the next iteration moves."""
         for letter in PLAYERS:
-            now = flattened(self._of(letter), gan.seeds_axis)
-            wide = torch.promote_types(now.dtype, torch.float32)
-            self._weights[letter] = [now, torch.empty_like(now), torch.empty_like(now, dtype=wide)]
-
-    def _turn(self, by_layer: bool) -> Tensor:
-        """How each player has turned, `(2, ..., 3)`; layer by layer, which adds up to it, where layers are logged."""
-        if not by_layer:
-            return torch.stack([turn(*weights) for weights in self._weights.values()])
-        for letter, layers in self._layers.items():
-            parts = zip(*(vector.split(list(layers.values()), -1) for vector in self._weights[letter]), strict=True)
-            self._latest[letter] = {path: turn(*each) for path, each in zip(layers, parts, strict=True)}
-        return torch.stack([torch.stack(list(layers.values())).sum(0) for layers in self._latest.values()])
+            self._before[letter] = [
+                weights.to(torch.promote_types(weights.dtype, torch.float32), copy=True)
+                for weights in self._weights(gan, letter)
+            ]
 
     def _collect(self) -> None:
         """Brings what was measured from the device."""
@@ -254,9 +243,11 @@ class SQDLogger(Trend):
         """What the trainer's log is told, by key."""
         self._collect()
         numbers = {
-            f"sqd/stability/{letter}/{path}": angle_of(turns)
-            for letter, layers in self._latest.items()
-            for path, turns in layers.items()
+            f"sqd/stability/{letter}/{path}": angle_of(of_layer.sum(0))
+            for letter, turns in self._latest.items()
+            for path, of_layer in zip(
+                self._layers[letter], turns.split(list(self._layers[letter].values())), strict=True
+            )
         }
         if self._unpublished:
             recent = torch.cat(self._unpublished)

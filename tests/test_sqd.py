@@ -24,6 +24,7 @@ from lit_gans.metrics import (
     mode_counts,
     mode_coverage,
     plugin_entropy,
+    step_turns,
     turn,
     weight_angle,
 )
@@ -84,6 +85,22 @@ def test_turns_of_parts_add_up():
     a, b = torch.randn(2, 3, 40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     parts = [turn(x, y) for x, y in zip(a.split([7, 33], -1), b.split([7, 33], -1), strict=True)]
     torch.testing.assert_close(angle_of(parts[0] + parts[1]), weight_angle(a, b), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("axis", [(), (3,)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("step", [1e-6, 1.0, 1e4])
+def test_turns_of_a_step_in_place_are_those_of_the_vectors(axis, dtype, step):
+    generator = torch.Generator().manual_seed(3)
+    wide = torch.promote_types(dtype, torch.float32)
+    before = [torch.randn(*axis, n, generator=generator, dtype=wide) for n in (1, 500, 7)]
+    after = [(a + step * torch.randn(a.shape, generator=generator, dtype=wide)).to(dtype) for a in before]
+    expected = weight_angle(torch.cat(before, -1), torch.cat([b.to(wide) for b in after], -1))
+    one_by_one = torch.stack([weight_angle(a, b.to(wide)) for a, b in zip(before, after, strict=True)])
+    turns = step_turns(before, after)
+    torch.testing.assert_close(angle_of(turns.sum(0)), expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(angle_of(turns[1]), one_by_one[1], rtol=1e-3, atol=0)
+    assert all(torch.equal(a, b.to(wide)) for a, b in zip(before, after, strict=True))
 
 
 def test_weights_of_another_shape_are_refused():

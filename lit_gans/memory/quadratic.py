@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def flattened(parameters: Sequence[Tensor], seeds_axis: tuple[int, ...] = (), out: Tensor | None = None) -> Tensor:
+def flattened(parameters: Sequence[Tensor], seeds_axis: tuple[int, ...] = ()) -> Tensor:
     """All parameters as one vector per seed, `(..., P)`, in the order given; differentiable.
 
     One operation on a long vector costs a small network less than one on each of its parameters.
@@ -15,11 +15,10 @@ def flattened(parameters: Sequence[Tensor], seeds_axis: tuple[int, ...] = (), ou
     Args:
         parameters: Each of shape `(..., *shape)`.
         seeds_axis: `...`: the shape of the axis that parameters share, `(S,)`, or `()` without seeds.
-        out: Where it is written, if not into new memory; only of parameters without a gradient.
     """
     axis = len(seeds_axis)
     # `flatten` leaves alone what is flat already: nothing is added to the graph.
-    return torch.cat([p.flatten(axis) if p.ndim > axis else p.unsqueeze(-1) for p in parameters], -1, out=out)
+    return torch.cat([p.flatten(axis) if p.ndim > axis else p.unsqueeze(-1) for p in parameters], -1)
 
 
 @dataclass(frozen=True)

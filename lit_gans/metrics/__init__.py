@@ -21,7 +21,7 @@ from .ranks import (
 )
 from .recurrence import Returns, Winding, agreements, correlations, returns, winding
 from .scores import SetScores, kendall_tau, noisy_logits, realness, set_scores
-from .stability import angle_of, turn, weight_angle
+from .stability import angle_of, step_turns, turn, weight_angle
 from .surfaces import (
     as_probability,
     monotone_distance,
@@ -91,6 +91,7 @@ __all__ = [
     "roughness",
     "set_scores",
     "singular_values",
+    "step_turns",
     "surface_distance",
     "turn",
     "turning_points",

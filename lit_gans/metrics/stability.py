@@ -1,5 +1,7 @@
 """Stability of training: how far a network's weights turn from one iteration to the next."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,7 @@ def weight_angle(before: Tensor, after: Tensor) -> Tensor:
     return angle_of(turn(before, after))
 
 
-def turn(before: Tensor, after: Tensor, difference: Tensor | None = None) -> Tensor:
+def turn(before: Tensor, after: Tensor) -> Tensor:
     """`⟨a, a⟩`, `⟨a, d⟩` and `⟨d, d⟩`, with `d = b - a`: all that it takes to know the angle between a and b.
 
     Turns of parts of a vector add up to that of the whole.
@@ -38,15 +40,39 @@ def turn(before: Tensor, after: Tensor, difference: Tensor | None = None) -> Ten
     Args:
         before: a, shape `(..., P)`.
         after: b, likewise.
-        difference: Where d may be left, of the type of the result: new memory takes longer than all the arithmetic.
 
     Returns:
         Shape `(..., 3)`, of float32 or of a wider type of the vectors.
     """
     before, after = (vector.to(torch.promote_types(vector.dtype, torch.float32)) for vector in (before, after))
-    moved = torch.sub(after, before, out=difference)
+    moved = after - before
     pairs = ((before, before), (before, moved), (moved, moved))
     return torch.stack([torch.linalg.vecdot(left, right) for left, right in pairs], -1)
+
+
+def step_turns(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """`turn` of several vectors, in place: `before` becomes a copy of `after`, ready for the next step.
+
+    At every iteration new memory would take longer than the arithmetic, and so would a second pass over a vector that
+    has left the cache.
+
+    Args:
+        before: Each of shape `(..., P_i)`, of float32 or wider.
+        after: Likewise, of any type.
+
+    Returns:
+        Shape `(n, ..., 3)`; its sum over n is the turn of all together.
+    """
+    turns = []
+    for vector, now in zip(before, after, strict=True):
+        now = now.to(vector.dtype)
+        squared = torch.linalg.vecdot(vector, vector)
+        back = vector.sub_(now)  # -d
+        moved = torch.linalg.vecdot(back, back)
+        along = -torch.linalg.vecdot(now, back) - moved  # ⟨a, d⟩, of a = b - d
+        turns += [squared, along, moved]
+        vector.copy_(now)
+    return torch.stack(turns).unflatten(0, (-1, 3)).movedim(1, -1)
 
 
 def angle_of(turns: Tensor) -> Tensor:
