@@ -119,6 +119,10 @@ class SQDLogger(Trend):
             layers = _by_layer(getattr(pl_module, player))
             self._parameters[letter] = [parameter for of_layer in layers.values() for parameter in of_layer]
             self._layers[letter] = {path: len(of_layer) for path, of_layer in layers.items()}
+            self._before[letter] = [
+                torch.empty_like(weights, dtype=torch.promote_types(weights.dtype, torch.float32))
+                for weights in self._weights(pl_module, letter)
+            ]
         self._start_from(pl_module)
         super().on_train_start(trainer, pl_module)
 
@@ -215,11 +219,9 @@ class SQDLogger(Trend):
 
     def _start_from(self, gan: GAN) -> None:
         """Takes the weights as they are for those that the next iteration moves."""
-        for letter in PLAYERS:
-            self._before[letter] = [
-                weights.to(torch.promote_types(weights.dtype, torch.float32), copy=True)
-                for weights in self._weights(gan, letter)
-            ]
+        for letter, before in self._before.items():
+            for vector, now in zip(before, self._weights(gan, letter), strict=True):
+                vector.copy_(now)
 
     def _collect(self) -> None:
         """Brings what was measured from the device."""
