@@ -15,6 +15,7 @@ from lit_gans.judges import Judge, MixtureJudge, judged
 from lit_gans.logbook import by_seed, is_tick, publish
 from lit_gans.metrics import (
     angle_of,
+    counted_coverage,
     james_stein_entropy,
     miller_madow_entropy,
     mode_counts,
@@ -41,6 +42,8 @@ class SQDLogger(Trend):
     - D, `sqd/diversity`: the entropy in nats of the modes that the judge sees, by the James-Stein estimator. Beside it
       `sqd/diversity_plugin` and `sqd/diversity_miller_madow`, because each misleads in its own way (see
       `lit_gans.metrics.entropy`), and `sqd/diversity_max`, `ln m` of the judge's m modes.
+    - `sqd/modes`, how many modes have a sample, and `sqd/reverse_kl`, `KL(modes ‖ uniform)` in nats: the field's
+      measures of Stacked MNIST.
 
     Without a failure S falls smoothly and Q and D rise. A jump of S with Q or D falling is a turning point. The
     picture, at the end of the run, has all three; the table, at each look, too.
@@ -150,13 +153,15 @@ class SQDLogger(Trend):
         samples = gan.sample(self.n_samples, self.seed)
         verdict = judged(self._judge, samples, (*gan.seeds_axis, self.n_samples))
         counts = mode_counts(verdict.mode, self._judge.n_modes)
-        quality = verdict.probability.mean(-1)
+        quality, coverage = verdict.probability.mean(-1), counted_coverage(counts)
         numbers = {
             "sqd/quality": quality,
             "sqd/diversity": james_stein_entropy(counts),
             "sqd/diversity_plugin": plugin_entropy(counts),
             "sqd/diversity_miller_madow": miller_madow_entropy(counts),
             "sqd/diversity_max": torch.full_like(quality, math.log(self._judge.n_modes)),
+            "sqd/modes": coverage.modes,
+            "sqd/reverse_kl": coverage.reverse_kl,
         }
         self._collect()
         if self._measured:

@@ -8,6 +8,7 @@ from .mixtures import GridDataModule, MixtureDataModule, RingDataModule
 from .mnist import FashionMNISTDataModule, MNISTDataModule
 from .ordered import OrderedLoader
 from .sources import Batch, DrawnSource, Source, StoredSource
+from .stacked_mnist import StackedMNISTDataModule
 from .toy import DiracDataModule, SwissRollDataModule, ToyDataModule
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "OrderedLoader",
     "RingDataModule",
     "Source",
+    "StackedMNISTDataModule",
     "StoredSource",
     "SwissRollDataModule",
     "ToyDataModule",

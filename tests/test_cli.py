@@ -27,7 +27,9 @@ from callbacks import (
     SynapticIntelligence,
     WeightClipping,
 )
+from datamodules import MNISTDataModule
 from lit_gans import GAN, DiscriminatorHook, cli
+from lit_gans.judges import ClassifierJudge
 from lit_gans.penalties import R1, ZeroGP
 from tests.idx_files import write_mnist
 
@@ -131,7 +133,10 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     if "MNISTDataModule" in configs[0].read_text():
         write_mnist(tmp_path / "images", n_train=320, n_test=64)
         settings["data.data_dir"] = tmp_path / "images"
-
+    if "StackedMNISTDataModule" in configs[0].read_text():
+        settings["data.n_images"] = 300
+        digits = MNISTDataModule(str(tmp_path / "images"))
+        ClassifierJudge.train("judges/mnist.pt", digits.labelled("train"), digits.labelled("test"), 300, seed=0)
     if any("judges/digits.pt" in config.read_text() for config in configs):
         monkeypatch.setenv("HOME", str(tmp_path))  # where features of real samples are kept
         Path("judges").mkdir()

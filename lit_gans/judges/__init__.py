@@ -6,6 +6,7 @@ from .faces import FaceJudge, onnx_embedder
 from .judge import Judge, Judgement, judged
 from .mixture import MixtureJudge
 from .negatives import negatives
+from .stacked import StackedJudge
 
 __all__ = [
     "ClassifierJudge",
@@ -13,6 +14,7 @@ __all__ = [
     "Judge",
     "Judgement",
     "MixtureJudge",
+    "StackedJudge",
     "judged",
     "main",
     "negatives",

@@ -1,6 +1,14 @@
 """Measures of a game: pure functions, tensors in, small typed results out, the seeds axis first."""
 
-from .coverage import ClassCoverage, Coverage, class_coverage, mode_coverage, nearest_reals
+from .coverage import (
+    ClassCoverage,
+    CountedCoverage,
+    Coverage,
+    class_coverage,
+    counted_coverage,
+    mode_coverage,
+    nearest_reals,
+)
 from .entropy import james_stein_entropy, miller_madow_entropy, mode_counts, plugin_entropy
 from .features import frechet_distance, inception_score, kernel_distance
 from .fields import attraction, discriminator_gradient, field_cosine, generator_field, grid_points, real_field
@@ -35,6 +43,7 @@ from .turning_points import TurningPoints, turning_points
 
 __all__ = [
     "ClassCoverage",
+    "CountedCoverage",
     "Coverage",
     "EpsilonOptimality",
     "LandscapeShape",
@@ -55,6 +64,7 @@ __all__ = [
     "convolution_ranks",
     "convolution_route",
     "correlations",
+    "counted_coverage",
     "discriminator_gradient",
     "effective_rank",
     "epsilon_optimality",

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .entropy import plugin_entropy
+
 
 class Coverage(NamedTuple):
     """What `mode_coverage` found; each of shape `(...)`."""
@@ -46,6 +48,29 @@ def mode_coverage(samples: Tensor, centers: Tensor, std: float) -> Coverage:
     share = is_nearest.to(samples.dtype).mean(-2)
     reverse_kl = torch.special.xlogy(share, share * len(centers)).sum(-1)
     return Coverage(covered.sum(-1), good.to(samples.dtype).mean(-1), reverse_kl.clamp(0, math.log(len(centers))))
+
+
+class CountedCoverage(NamedTuple):
+    """What `counted_coverage` found; each of shape `(...)`."""
+
+    modes: Tensor
+    """How many modes have a sample, from 0 to m, of float64."""
+    reverse_kl: Tensor
+    """`KL(q ‖ uniform)` in nats, q the shares of the modes; 0 is even, `ln m` all in one; NaN: no samples."""
+
+
+def counted_coverage(counts: Tensor) -> CountedCoverage:
+    """Counts the modes that a judge has seen: of Stacked MNIST, how many of a thousand.
+
+    `KL(q ‖ uniform) = Σ_j q_j ln(m q_j)`, which is `ln m` less the plug-in entropy, and like it blurred by luck: of
+    25 600 even samples of 1 000 modes it is 0.02 rather than 0.
+
+    Args:
+        counts: How many samples each mode has, shape `(..., m)`; see `mode_counts`.
+
+    Source: Metz et al. 2017; Lin et al. 2018 (PacGAN), section 4.2.
+    """
+    return CountedCoverage((counts > 0).double().sum(-1), math.log(counts.shape[-1]) - plugin_entropy(counts))
 
 
 def nearest_center(samples: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
