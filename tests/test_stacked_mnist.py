@@ -85,15 +85,12 @@ def test_the_judge_reads_the_number_of_hand_made_samples(mnist, judge, axis):
     assert counted_coverage(counts).modes.unique().tolist() == [len(set(labels[chosen].tolist()))]
 
 
-def test_a_channel_of_noise_spoils_the_image_and_one_that_is_no_number_has_no_mode(mnist, judge):
-    images, _ = StackedMNISTDataModule(mnist, n_images=8).labelled("train")
-    noisy, broken = images.clone(), images.clone()
-    noisy[:, 1] = torch.rand(8, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    broken[:, 2, 0, 0] = math.nan
-    whole = StackedJudge(judge)
-    assert whole(images).probability.mean() > 3 * whole(noisy).probability.mean()
-    assert whole(broken).mode.tolist() == [-1] * 8
-    assert whole(broken).probability.tolist() == [0.0] * 8
+def test_an_image_with_a_channel_that_is_no_number_has_no_mode(mnist, judge):
+    images, labels = StackedMNISTDataModule(mnist, n_images=8).labelled("train")
+    images[::2, 2, 0, 0] = math.nan
+    found = StackedJudge(judge)(images)
+    assert found.mode.tolist() == [-1 if i % 2 == 0 else label for i, label in enumerate(labels.tolist())]
+    assert found.probability[::2].tolist() == [0.0] * 4
 
 
 def test_coverage_by_hand():
