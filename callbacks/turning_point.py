@@ -165,7 +165,7 @@ class TurningPoint(SQDLogger):
         """Of the latest looks, back to the one before that of which the next look will tell."""
         path = run_folder(trainer) / self.name / f"{iteration:08d}.ckpt"
         self._checkpoints[iteration] = str(path)
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path, weights_only=False)
         for old in sorted(self._checkpoints)[: -self.patience]:
             old_path = Path(self._checkpoints.pop(old))
             if trainer.is_global_zero:
