@@ -6,6 +6,7 @@ import statistics
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 
 from callbacks import SQDLogger, TurningPoint
 from callbacks.turning_point import put_back
@@ -254,6 +255,36 @@ def test_rollback_puts_the_seed_back_and_no_other(tmp_path):
     turns = probe.largest_turns(range(0, 85, 5))
     assert turns[8, 0, 1] > 10 * turns[7, 0, 1]
     assert turns[11, 0, 1] < 2 * turns[7, 0, 1]  # the way back is no turn
+
+
+class BothProcesses(pl.Callback):
+    """At the end, the weights of both processes and what both have found, as the first one writes it down."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_end(self, trainer, gan):
+        (probe,) = [callback for callback in trainer.callbacks if isinstance(callback, TurningPoint)]
+        found = torch.tensor([[row["seed"], row["iteration"], row["told_at"]] for row in probe.found])
+        weights = torch.nn.utils.parameters_to_vector(gan.parameters())
+        both = {"found": trainer.strategy.all_gather(found), "weights": trainer.strategy.all_gather(weights)}
+        if trainer.is_global_zero:
+            torch.save(both, self.path)
+
+
+def test_two_processes_go_back_together(tmp_path):
+    train(
+        slow_gan(seeds=[7, 8]),
+        55,
+        callbacks=[Sabotage([37], 1), TurningPoint(**HOW, action="rollback"), BothProcesses(tmp_path / "both.pt")],
+        devices=2,
+        strategy=DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo"),
+        default_root_dir=tmp_path,
+    )
+    both = torch.load(tmp_path / "both.pt")
+    assert both["found"].tolist() == [[[8, 40, 50]]] * 2
+    assert torch.equal(*both["weights"])
+    assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["last_good.ckpt"]
 
 
 def test_what_goes_back_is_all_of_a_player(tmp_path):
