@@ -86,14 +86,19 @@ def kept_modes(numbers: Numbers, run: str) -> plotting.Array:
     return np.asarray(numbers["last"][run] >= 7)
 
 
+def alarmed(numbers: Numbers, run: str, among: plotting.Array) -> float:
+    """The share of some seeds that raised the alarm; NaN, of which nothing holds, if there are none."""
+    return float(numbers["turned"][run][among].mean()) if among.any() else np.nan
+
+
 ALARMS: dict[str, Relation] = {
     "no penalty: nine seeds of ten collapse": lambda n: bool(collapsed(n, "no penalty").mean() >= 0.9),
     "no penalty: at least nine of ten that collapse are found": lambda n: bool(
-        n["turned"]["no penalty"][collapsed(n, "no penalty")].mean() >= 0.9
+        alarmed(n, "no penalty", collapsed(n, "no penalty")) >= 0.9
     ),
     "R1: nine seeds of ten keep their modes": lambda n: bool(kept_modes(n, "R1").mean() >= 0.9),
     "R1: at most one of ten that keep their modes raises the alarm": lambda n: bool(
-        n["turned"]["R1"][kept_modes(n, "R1")].mean() <= 0.1
+        alarmed(n, "R1", kept_modes(n, "R1")) <= 0.1
     ),
 }
 
