@@ -6,11 +6,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.mixins.hparams_mixin import _given_hyperparameters
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from . import checks
 from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep, Step
@@ -18,7 +19,7 @@ from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating
 from .penalties import Penalty
-from .players import Player, RealBatch, Terms, accuracy, deal, gradient_norm, joined, means, total
+from .players import Player, RealBatch, Terms, accuracy, deal, gradient_norm, joined, means, schedulers, total
 from .seeds import stack_by_seed
 from .streams import Draws, draws_for, stream
 from .updates import Alternating, Update
@@ -42,6 +43,8 @@ class GAN(pl.LightningModule):
         update: How the players move; None is `Alternating()`.
         generator_optimizer: From parameters to G's optimizer.
         discriminator_optimizer: From parameters to D's optimizer.
+        generator_scheduler: From G's optimizer to its learning-rate scheduler, which steps once per iteration.
+        discriminator_scheduler: Likewise for D, once per iteration whatever `n_critic` is.
         n_critic: D updates per G update, each on a fresh batch.
         seeds: Train one independent run per seed, in one process, on a leading axis; both networks are then
             initialised anew from each seed. None trains the networks as they are. The optimizer must treat
@@ -67,6 +70,8 @@ class GAN(pl.LightningModule):
         update: Update | None = None,
         generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
         discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        generator_scheduler: LRSchedulerCallable | None = None,
+        discriminator_scheduler: LRSchedulerCallable | None = None,
         n_critic: int = 1,
         seeds: list[int] | None = None,
     ) -> None:
@@ -90,11 +95,11 @@ class GAN(pl.LightningModule):
         if self.seeds is not None:
             stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
             self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
+        watch = partial(accuracy, self.loss)
+        d, g = (self.discriminator, discriminator_optimizer), (self.generator, generator_optimizer)
         self.players = {
-            "discriminator": Player(
-                self.discriminator, discriminator_optimizer, self.discriminator_terms, "d", partial(accuracy, self.loss)
-            ),
-            "generator": Player(self.generator, generator_optimizer, self.generator_terms, "g", keeps_time=True),
+            "discriminator": Player(*d, self.discriminator_terms, "d", watch, scheduler=discriminator_scheduler),
+            "generator": Player(*g, self.generator_terms, "g", keeps_time=True, scheduler=generator_scheduler),
         }
         self._samplewise = getattr(discriminator, "samplewise", False)
         self.draws = Draws()
@@ -102,6 +107,7 @@ class GAN(pl.LightningModule):
         self._restored_draws: dict[str, Any] | None = None
         self._restored_iteration = 0
         self._optimizers: dict[str, LightningOptimizer] = {}
+        self._schedulers: list[LRScheduler] = []
         self._latest: dict[str, Tensor] = {}
         self._log_is_due = False
         self._checked = False
@@ -118,6 +124,8 @@ class GAN(pl.LightningModule):
             self._checked = True
         self._log_is_due = is_tick(self.trainer, self.global_step + 1)
         self.update(self, batches)
+        for scheduler in self._schedulers:
+            scheduler.step()
         if self._log_is_due:
             numbers = by_seed(self._latest, self.seeds)
             publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
@@ -242,9 +250,10 @@ class GAN(pl.LightningModule):
         generator = None if seed is None else stream(seed, "samples")
         return self.generate(torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator))
 
-    def configure_optimizers(self) -> list[Optimizer]:
-        """One optimizer per player, in the order of `players`."""
-        return [player.optimizer(player.parameters) for player in self.players.values()]
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
+        optimizers = [player.optimizer(player.parameters) for player in self.players.values()]
+        return optimizers, schedulers(self.players.values(), optimizers)
 
     # ------------------------------------------------------------------------------------- around the training
 
@@ -263,6 +272,7 @@ class GAN(pl.LightningModule):
         self.discriminator_updates = self.global_step * self.n_critic
         optimizers: Any = self.optimizers()
         self._optimizers = dict(zip(self.players, optimizers, strict=True))
+        self._schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the state of the random streams, which Lightning leaves out."""

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from . import checks
 from .hooks import DiscriminatorStep
@@ -39,11 +41,29 @@ class Player:
     """Numbers of shape `(...)` that are logged beside the loss."""
     keeps_time: bool = False
     """Whether this player's optimizer steps are the iterations that `global_step` counts."""
+    scheduler: LRSchedulerCallable | None = None
+    """From the optimizer to what moves its learning rate, one step per iteration."""
 
     @cached_property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that this player moves (walking a network anew at every step costs time)."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+
+def schedulers(players: Iterable[Player], optimizers: Iterable[Optimizer]) -> list[LRScheduler]:
+    """The learning-rate schedulers of the players that have one.
+
+    Raises:
+        TypeError: If one waits for a metric: a game steps by iterations.
+    """
+    made = [p.scheduler(optimizer) for p, optimizer in zip(players, optimizers, strict=True) if p.scheduler is not None]
+    for scheduler in made:
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            raise TypeError(
+                f"{type(scheduler).__name__} waits for a metric to stop falling, but learning rates here follow "
+                f"the iterations alone; take one such as LinearLR, CosineAnnealingLR or StepLR"
+            )
+    return made
 
 
 def deal(batch: Any, n_critic: int, seeds_axis: tuple[int, ...]) -> list[RealBatch]:

@@ -1,0 +1,98 @@
+"""Learning-rate schedulers: one per player, one step per iteration, whatever n_critic is, and after a resume."""
+
+import math
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, ReduceLROnPlateau, StepLR
+
+from datamodules import RingDataModule
+from tests.toys import Notes, assert_same, ring_gan, state, train
+
+N = 12
+
+
+def cosine(t):
+    """Of the base's rate at iteration t, `(1 + cos(π t / N)) / 2`."""
+    return (1 + math.cos(math.pi * t / N)) / 2
+
+
+class Rates(pl.Callback):
+    """The learning rates that an iteration is played with, and the weights after it."""
+
+    def __init__(self):
+        self.of, self.after = {}, {}
+
+    def on_train_batch_start(self, trainer, gan, batch, batch_idx):
+        self.of[trainer.global_step] = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
+
+    def on_train_batch_end(self, trainer, gan, *_):
+        self.after[trainer.global_step] = state(gan)
+
+
+def scheduled_gan(**settings):
+    pl.seed_everything(0, verbose=False)
+    return ring_gan(
+        generator_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=N),
+        discriminator_scheduler=lambda optimizer: StepLR(optimizer, step_size=4, gamma=0.5),
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_critic": 5}, {"seeds": [3, 4]}, {"optimizer": "Adam", "n_critic": 2}])
+def test_the_rate_at_an_iteration_is_the_formulas(settings):
+    rates = Rates()
+    train(scheduled_gan(**settings), N, callbacks=[rates])
+    base = 3e-4 if "optimizer" in settings else 3e-3
+    assert sorted(rates.of) == list(range(N))
+    for t, (of_d, of_g) in rates.of.items():
+        assert of_g == pytest.approx(base * cosine(t), rel=1e-9)
+        assert of_d == pytest.approx(base * 0.5 ** (t // 4), rel=1e-9)
+
+
+@pytest.mark.parametrize("n_critic", [1, 5])
+def test_a_resumed_run_goes_on_at_the_rate_and_ends_with_the_same_bits(n_critic, tmp_path):
+    whole, rest = Rates(), Rates()
+    data = {"samples_per_epoch": 32 * n_critic * N, "batch_size": 32}
+    train(scheduled_gan(n_critic=n_critic), N, data=RingDataModule(**data), callbacks=[whole])
+    trainer = train(scheduled_gan(n_critic=n_critic), 7, data=RingDataModule(**data))
+    trainer.save_checkpoint(tmp_path / "seven.ckpt", weights_only=False)
+    gan = scheduled_gan(n_critic=n_critic)
+    train(gan, N, data=RingDataModule(**data), callbacks=[rest], ckpt_path=tmp_path / "seven.ckpt")
+    assert rest.of == {t: rates for t, rates in whole.of.items() if t >= 7}
+    assert_same(state(gan), whole.after[N])
+
+
+def test_one_player_alone_may_have_one():
+    rates = Rates()
+    gan = ring_gan(generator_scheduler=lambda optimizer: LambdaLR(optimizer, lambda t: 1 / (1 + t)))
+    train(gan, 3, callbacks=[rates])
+    assert [of_d for of_d, _ in rates.of.values()] == [3e-3] * 3
+    assert [of_g for _, of_g in rates.of.values()] == pytest.approx([3e-3, 1.5e-3, 1e-3])
+
+
+def test_a_rate_of_zero_moves_nothing():
+    rates = Rates()
+    train(ring_gan(generator_scheduler=lambda o: LambdaLR(o, lambda t: float(t < 2))), 4, callbacks=[rates])
+    generator, discriminator = (
+        [{name: value for name, value in after.items() if name.startswith(player)} for after in rates.after.values()]
+        for player in ("generator", "discriminator")
+    )
+    assert_same(generator[1], generator[3])
+    assert not torch.equal(*(torch.cat([v.flatten() for v in generator[i].values()]) for i in (0, 1)))
+    assert not torch.equal(*(torch.cat([v.flatten() for v in discriminator[i].values()]) for i in (2, 3)))
+
+
+def test_lightnings_own_monitor_sees_them():
+    notes = Notes()
+    train(scheduled_gan(), N, callbacks=[LearningRateMonitor("step")], logger=notes, log_every_n_steps=1)
+    logged = [value for _, row in notes.rows for key, value in row.items() if key.startswith("lr-")]
+    assert len(set(logged)) > N // 2
+
+
+def test_one_that_waits_for_a_metric_is_refused():
+    gan = ring_gan(generator_scheduler=lambda optimizer: ReduceLROnPlateau(optimizer))
+    with pytest.raises(TypeError, match="ReduceLROnPlateau waits for a metric to stop falling"):
+        train(gan, 1)
