@@ -45,7 +45,7 @@ class Attraction(Probe):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """The directions as a figure, and how alike they are."""
-        fake = gan.sample(self.n_samples, self.seed)
+        fake = gan.sample(self.n_samples, self.seed, averaged=False)
         with watched(gan, "Attraction") as logits:
             field = discriminator_gradient(logits, fake).flatten(1 if gan.seeds is None else 2)
         found = attraction(field)

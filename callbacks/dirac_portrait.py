@@ -89,7 +89,7 @@ class DiracPortrait(Trend):
             reals = training_reals(trainer, _N_REALS)
             _check(tuple(reals.shape[1:]))
             self._real = reals.mean(0)
-        fake = gan.sample(_N_FAKES, seed=0).mean(-2, keepdim=True)  # (..., 1, 1)
+        fake = gan.sample(_N_FAKES, seed=0, averaged=False).mean(-2, keepdim=True)  # (..., 1, 1)
         with watched(gan, "DiracPortrait") as logits:
             slope = discriminator_gradient(logits, fake)
             along = torch.ones(1, 1)

@@ -57,7 +57,7 @@ class EWC(ParameterMemory):
     def importance(self, trainer: pl.Trainer, gan: GAN) -> Tensor:
         """`ω̂` of the task that ends now, `(..., P)`: a mean over processes, whose batch norms may differ."""
         real = for_each_seed(gan, training_reals(trainer, self.n_samples))
-        fake = gan.sample(real.shape[len(gan.seeds_axis)], seed=gan.global_step)
+        fake = gan.sample(real.shape[len(gan.seeds_axis)], seed=gan.global_step, averaged=False)
         with evaluating(gan.discriminator):
             importance = fisher_diagonal(gan.loss, gan.discriminator, real, fake, self.chunk_mib)
         mean: Tensor = trainer.strategy.reduce(importance, reduce_op="mean")

@@ -119,7 +119,9 @@ class FixedFakes(Trend):
     def _freeze(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step in self._due:
             assert isinstance(pl_module, GAN)
-            self.fakes.setdefault(trainer.global_step, pl_module.sample(self.n_samples, self.seed).cpu())
+            self.fakes.setdefault(
+                trainer.global_step, pl_module.sample(self.n_samples, self.seed, averaged=False).cpu()
+            )
 
     @torch.no_grad()
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
@@ -145,7 +147,7 @@ class FixedFakes(Trend):
         if gan.loss.decision(torch.zeros(1)) is not None:
             return None, None
         real = for_each_seed(gan, training_reals(trainer, self.n_samples))
-        return logits(real), logits(gan.sample(self.n_samples, self.seed))
+        return logits(real), logits(gan.sample(self.n_samples, self.seed, averaged=False))
 
     def picture(self, gan: GAN) -> Picture:
         """The score of each set over the run."""

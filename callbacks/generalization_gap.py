@@ -66,7 +66,11 @@ class GeneralizationGap(Trend):
                 f"{type(trainer.datamodule).__name__}; take it out of the callbacks of this run"  # type: ignore[attr-defined]
             )
         fixed = fixed_fakes(trainer)
-        fake = gan.sample(self.n_samples, self.seed) if fixed is None else for_each_seed(gan, fixed[: self.n_samples])
+        fake = (
+            gan.sample(self.n_samples, self.seed, averaged=False)
+            if fixed is None
+            else for_each_seed(gan, fixed[: self.n_samples])
+        )
         with watched(gan, "GeneralizationGap") as logits, torch.no_grad():
             seen = logits(for_each_seed(gan, training_reals(trainer, self.n_samples)))
             unseen = logits(for_each_seed(gan, held_out))

@@ -69,7 +69,7 @@ class GradientPath(Probe):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """The paths as a figure and in numbers."""
-        fake = gan.sample(self.n_samples, self.seed)
+        fake = gan.sample(self.n_samples, self.seed, averaged=False)
         real = nearest(fake, training_reals(trainer, self.n_samples).to(fake))
         with watched(gan, "GradientPath") as logits:
             found = path_gradients(logits, fake, real, self.steps, self.output)

@@ -106,7 +106,7 @@ class LandscapeProbe(Probe):
             array(real),
             self.offsets.numpy(),
             array(drawn),
-            array(with_seeds_axis(gan, gan.sample(self.n_samples, self.seed))),
+            array(with_seeds_axis(gan, gan.sample(self.n_samples, self.seed, averaged=False))),
             panel_titles(gan),
             output_name,
             f"D along one line through each real sample, iteration {gan.iteration}",

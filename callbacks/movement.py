@@ -43,7 +43,7 @@ class Movement(Trend):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """How far they have come."""
-        now = gan.sample(self.n_samples, self.seed).clone()  # G may give out a view of its parameters
+        now = gan.sample(self.n_samples, self.seed, averaged=False).clone()  # G may give out a view of its parameters
         if gan.iteration % self.every_n_iterations:  # the end of a run between two looks
             return Observation()
         before, self._before = self._before, (gan.iteration, now)

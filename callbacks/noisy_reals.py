@@ -61,7 +61,7 @@ class NoisyReals(Probe):
         with watched(gan, "NoisyReals") as logits, torch.no_grad():
             samples = for_each_seed(gan, real)
             found = noisy_logits(logits, samples, noise, self.levels)
-            fake = logits(gan.sample(self.n_samples, self.seed))
+            fake = logits(gan.sample(self.n_samples, self.seed, averaged=False))
             side = realness(gan.loss, found.flatten(-2), logits(samples), fake)
         scores = side.sigmoid().unflatten(-1, found.shape[-2:])
         numbers = {f"noise/score_at_{s:g}": scores[..., i].mean(-1) for i, s in enumerate(self.levels.tolist())}

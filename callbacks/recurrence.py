@@ -95,7 +95,7 @@ class Recurrence(Trend):
         with watched(gan, "Recurrence") as logits:
             of_d = with_seeds_axis(gan, logits(for_each_seed(gan, self._points))).float().cpu()
         n = min(self.n_samples, max(1, _MOST_COORDINATES // self._center.numel()))
-        fake = with_seeds_axis(gan, gan.sample(n, self.seed)).float().cpu() - self._center
+        fake = with_seeds_axis(gan, gan.sample(n, self.seed, averaged=False)).float().cpu() - self._center
         self._remember(gan.iteration, {"discriminator": of_d, "generator": fake.flatten(1)})
         similarities = self._similarities()
         found = {name: returns(values) for name, values in similarities.items()}

@@ -187,7 +187,7 @@ class TurningPoint(SQDLogger):
 
 
 def put_back(gan: GAN, optimizers: Sequence[Optimizer], checkpoint: dict[str, Any], place: int | None) -> None:
-    """Gives players and their optimizers what they had in a checkpoint.
+    """Gives players, G's average and their optimizers what they had in a checkpoint.
 
     Args:
         gan: The game.
@@ -197,11 +197,9 @@ def put_back(gan: GAN, optimizers: Sequence[Optimizer], checkpoint: dict[str, An
             Adam, runs on. None: a game without seeds.
     """
     at = ... if place is None else place
-    now, then = [], []
-    for name, player in gan.players.items():
-        for key, value in player.network.state_dict().items():
-            now.append(value)
-            then.append(checkpoint["state_dict"][f"{name}.{key}"])
+    kept = ("generator.", "discriminator.", "ema.module.")
+    weights = {key: value for key, value in gan.state_dict().items() if key.startswith(kept)}
+    now, then = list(weights.values()), [checkpoint["state_dict"][key] for key in weights]
     for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):
         for parameter, moments in optimizer.state_dict()["state"].items():
             own = {key: value for key, value in moments.items() if isinstance(value, Tensor)}

@@ -78,7 +78,7 @@ class ValueSurface(Probe):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """The surface as a figure and in numbers."""
-        fake = with_seeds_axis(gan, gan.sample(self.n_samples, self.seed))
+        fake = with_seeds_axis(gan, gan.sample(self.n_samples, self.seed, averaged=False))
         if fake.shape[2:] != (2,):
             raise ValueError(
                 f"ValueSurface needs two-dimensional data, of sample shape (2,), got {tuple(fake.shape[2:])}; "

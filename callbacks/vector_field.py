@@ -53,7 +53,7 @@ class VectorField(Probe):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """The fields as a figure, and their cosine with those of the last look."""
-        fake = with_seeds_axis(gan, gan.sample(self.n_samples, self.seed))
+        fake = with_seeds_axis(gan, gan.sample(self.n_samples, self.seed, averaged=False))
         if fake.shape[2:] != (2,):
             raise ValueError(
                 f"VectorField needs two-dimensional data, of sample shape (2,), got {tuple(fake.shape[2:])}; "

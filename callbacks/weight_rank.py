@@ -174,7 +174,7 @@ def _input_sizes(gan: GAN, player: str, layers: Mapping[str, nn.Module]) -> dict
         dtype = next(network.parameters()).dtype
         inputs = latents.to(gan.device, dtype)
     else:
-        inputs = gan.generate(latents)
+        inputs = gan.generate(latents, averaged=False)
         inputs = inputs if gan.seeds is None else inputs[0]
     # Copies of the state, so that a network that writes into its buffers writes into those.
     state = {name: (value if gan.seeds is None else value[0]).clone() for name, value in _state(network).items()}

@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from . import checks
+from .averaging import moving_average
+from .evaluation import evaluate
 from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep, Step
 from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
@@ -46,6 +48,8 @@ class GAN(pl.LightningModule):
         generator_scheduler: From G's optimizer to its learning-rate scheduler, which steps once per iteration.
         discriminator_scheduler: Likewise for D, once per iteration whatever `n_critic` is.
         n_critic: D updates per G update, each on a fresh batch.
+        ema: The decay of a moving average of G's weights, kept beside G; None keeps none. `sample` and `generate` then
+            give the average's samples, and so do all that judge them.
         seeds: Train one independent run per seed, in one process, on a leading axis; both networks are then
             initialised anew from each seed. None trains the networks as they are. The optimizer must treat
             parameters element by element, as SGD, Adam and RMSprop do, or it couples the seeds.
@@ -73,6 +77,7 @@ class GAN(pl.LightningModule):
         generator_scheduler: LRSchedulerCallable | None = None,
         discriminator_scheduler: LRSchedulerCallable | None = None,
         n_critic: int = 1,
+        ema: float | None = None,
         seeds: list[int] | None = None,
     ) -> None:
         super().__init__()
@@ -95,6 +100,7 @@ class GAN(pl.LightningModule):
         if self.seeds is not None:
             stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
             self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
+        self.ema = None if ema is None else moving_average(self.generator, ema)
         watch = partial(accuracy, self.loss)
         d, g = (self.discriminator, discriminator_optimizer), (self.generator, generator_optimizer)
         self.players = {
@@ -199,7 +205,9 @@ class GAN(pl.LightningModule):
             hook.discriminator_updated()
 
     def generator_updated(self) -> None:
-        """Tells the hooks that G has moved."""
+        """Takes G into its average, and tells the hooks that it has moved."""
+        if self.ema is not None:
+            self.ema.update_parameters(self.generator)
         for hook in self.generator_hooks:
             hook.generator_updated()
 
@@ -226,29 +234,34 @@ class GAN(pl.LightningModule):
         return logits.squeeze(-1) if logits.ndim > len(self.seeds_axis) + 1 else logits
 
     @torch.no_grad()
-    def generate(self, latents: Tensor) -> Tensor:
+    def generate(self, latents: Tensor, averaged: bool = True) -> Tensor:
         """G(z) in eval mode, without a gradient.
 
         Args:
             latents: Shape `(n, latent_dim)`; with seeds every copy of G gets the same ones.
+            averaged: Whether by the average of G, where there is one, or by G as it plays.
 
         Returns:
             Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
         """
         dtype = next((p.dtype for p in self.generator.parameters()), latents.dtype)
         latents = latents.to(self.device, dtype).expand(*self.seeds_axis, *latents.shape)
-        with evaluating(self.generator):
-            return self.generator(latents)
+        generator = self.generator if self.ema is None or not averaged else self.ema
+        with evaluating(generator):
+            samples: Tensor = generator(latents)
+        return samples
 
-    def sample(self, n: int, seed: int | None = None) -> Tensor:
+    def sample(self, n: int, seed: int | None = None, averaged: bool = True) -> Tensor:
         """`n` fakes in eval mode, without a gradient; `(n, *sample)`, or `(S, n, *sample)` with seeds.
 
         Args:
             n: How many.
             seed: Draws the same latents at each call; None draws new ones from torch's global generator.
+            averaged: As in `generate`.
         """
         generator = None if seed is None else stream(seed, "samples")
-        return self.generate(torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator))
+        latents = torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator)
+        return self.generate(latents, averaged)
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
@@ -285,29 +298,15 @@ class GAN(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""
-        self._evaluate(batch, batch_idx, "val")
+        evaluate(self, batch, batch_idx, "val")
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """As `validation_step`, as `test/…`."""
-        self._evaluate(batch, batch_idx, "test")
+        evaluate(self, batch, batch_idx, "test")
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """G(z) for a batch of latents `(n, latent_dim)`."""
         return self.generate(batch)
-
-    def _evaluate(self, batch: Any, batch_idx: int, stage: str) -> None:
-        samples = batch[0] if isinstance(batch, list | tuple) else batch
-        real = samples.expand(*self.seeds_axis, *samples.shape)
-        draws = self._draws_for(f"{stage} batch {batch_idx}")  # of its own: watching a game must not change it
-        fake = self.generator(self._latents(real, draws))
-        real_logits, fake_logits = self.logits(real), self.logits(fake)
-        step = DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, draws=draws)
-        numbers = {f"{stage}/d/{name}": value for name, value in accuracy(self.loss, step).items()}
-        numbers[f"{stage}/d/adversarial"] = self.loss.discriminator(real_logits, fake_logits, real, fake).mean(-1)
-        numbers[f"{stage}/g/adversarial"] = self.loss.generator(real_logits, fake_logits, real, fake).mean(-1)
-        # During fit the loggers get them from on_validation_end, at the iteration; Lightning's own axis lags by one.
-        alone = self.trainer.state.fn != "fit"
-        self.log_dict(by_seed(numbers, self.seeds), batch_size=len(samples), logger=alone, sync_dist=True)
 
     def on_validation_end(self) -> None:
         """Sends what was measured on held-out data to the loggers."""
