@@ -8,6 +8,7 @@ from .ewc import EWC, OnlineEWC
 from .fixed_fake_set import FixedFakeSet
 from .fixed_fakes import FixedFakes
 from .generalization_gap import GeneralizationGap
+from .gradient_clipping import GradientClipping
 from .gradient_path import GradientPath
 from .historical_averaging import HistoricalAveraging
 from .instance_noise import InstanceNoise
@@ -45,6 +46,7 @@ __all__ = [
     "FixedFakeSet",
     "FixedFakes",
     "GeneralizationGap",
+    "GradientClipping",
     "GradientPath",
     "HistoricalAveraging",
     "InstanceNoise",
