@@ -17,6 +17,7 @@ from PIL import Image
 from callbacks import (
     EWC,
     FixedFakeSet,
+    GradientClipping,
     HistoricalAveraging,
     InstanceNoise,
     OldFake,
@@ -126,6 +127,7 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
         (FixedFakeSet, "mix_fakes"),
         (OldFakeReplay, "mix_fakes"),
         (InstanceNoise, "perturb"),
+        (GradientClipping, "on_before_optimizer_step"),
         *((kind, "discriminator_terms") for kind in (EWC, OnlineEWC, SynapticIntelligence, HistoricalAveraging)),
     ):
         monkeypatch.setattr(kind, method, counted(getattr(kind, method), fired))
@@ -157,7 +159,7 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     ours = [each for each in done.trainer.callbacks if type(each).__name__ in asked]
     assert len(ours) == len(asked)
     for callback in ours:
-        if isinstance(callback, DiscriminatorHook):
+        if isinstance(callback, DiscriminatorHook | GradientClipping):
             assert fired[type(callback)] >= ITERATIONS * done.model.n_critic
         else:
             assert isinstance(callback, Probe), f"say how to see that {type(callback).__name__} fired"
