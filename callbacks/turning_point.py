@@ -46,8 +46,8 @@ class TurningPoint(SQDLogger):
         **kwargs: As of `SQDLogger`.
 
     Raises:
-        ValueError: If `jump` is not above 1, `fall` not between 0 and 1, `window` below 2, `patience` below 1 or
-            `action` unknown; and where `SQDLogger` does.
+        ValueError: If `stability_every` is above `every_n_iterations`, `jump` is not above 1, `fall` not between 0 and
+            1, `window` below 2, `patience` below 1 or `action` unknown; and where `SQDLogger` does.
 
     Source: SQD, section 4, where turning points are found by eye.
     """
@@ -63,6 +63,11 @@ class TurningPoint(SQDLogger):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self.stability_every > self.every_n_iterations:
+            raise ValueError(
+                f"TurningPoint: stability_every must be at most every_n_iterations, or looks have no turn to compare, "
+                f"got {self.stability_every} and {self.every_n_iterations}"
+            )
         if not jump > 1:
             raise ValueError(f"TurningPoint: jump must be above 1, which is the usual turn, got {jump}")
         if not 0 < fall < 1:

@@ -362,6 +362,7 @@ def test_turns_are_the_largest_since_the_look_before():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"every_n_iterations": 5, "stability_every": 6}, "stability_every must be at most every_n_iterations"),
         ({"jump": 1.0}, "jump must be above 1"),
         ({"jump": math.nan}, "jump must be above 1"),
         ({"fall": 0.0}, "fall must be between 0 and 1"),
