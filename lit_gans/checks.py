@@ -53,6 +53,15 @@ def divides(n: int, parts: int) -> None:
         )
 
 
+def splits(batch_size: int, accumulate: int) -> None:
+    """A ValueError unless a real batch splits into `accumulate` equal parts."""
+    if batch_size % accumulate:
+        raise ValueError(
+            f"accumulate is {accumulate}, but a real batch holds {batch_size} samples, which do not split into so many "
+            f"equal parts; take a batch_size that is a multiple of {accumulate}"
+        )
+
+
 def game(
     batches: Sequence[Tensor],
     generator: nn.Module,

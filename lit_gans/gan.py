@@ -1,6 +1,6 @@
 """GAN: the one LightningModule, which plays the game for every objective, penalty and hook."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -15,21 +15,35 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import checks
 from .averaging import moving_average
-from .evaluation import evaluate
+from .evaluation import Evaluation
 from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep, Step
 from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
-from .modes import evaluating
+from .modes import evaluating, full_precision
 from .penalties import Penalty
-from .players import Player, RealBatch, Terms, accuracy, deal, gradient_norm, joined, means, schedulers, total
+from .players import (
+    Player,
+    RealBatch,
+    Terms,
+    accuracy,
+    averaged,
+    deal,
+    gradient_norm,
+    joined,
+    logits_of_both,
+    loss_scale,
+    means,
+    schedulers,
+    total,
+)
 from .seeds import stack_by_seed
-from .streams import Draws, draws_for, stream
+from .streams import Draws, draws_for
 from .updates import Alternating, Update
 
 _LOGGED_BESIDE_PENALTIES = ("adversarial", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
 
 
-class GAN(pl.LightningModule):
+class GAN(Evaluation):
     """A generator and a discriminator, trained against each other.
 
     One training batch is one iteration: `n_critic` D updates and one G update. `trainer.global_step`, `max_steps`,
@@ -48,6 +62,8 @@ class GAN(pl.LightningModule):
         generator_scheduler: From G's optimizer to its learning-rate scheduler, which steps once per iteration.
         discriminator_scheduler: Likewise for D, once per iteration whatever `n_critic` is.
         n_critic: D updates per G update, each on a fresh batch.
+        accumulate: Split each batch into so many equal parts, whose gradients add up to the batch's: what a step needs
+            in memory is that of one part. (Batch norm then has the statistics of a part.)
         ema: The decay of a moving average of G's weights, kept beside G; None keeps none. `sample` and `generate` then
             give the average's samples, and so do all that judge them.
         seeds: Train one independent run per seed, in one process, on a leading axis; both networks are then
@@ -55,8 +71,8 @@ class GAN(pl.LightningModule):
             parameters element by element, as SGD, Adam and RMSprop do, or it couples the seeds.
 
     Raises:
-        ValueError: If `n_critic` or `latent_dim` is below 1, seeds are empty or repeated, or a penalty has the name
-            of another number that is logged.
+        ValueError: If `n_critic`, `accumulate` or `latent_dim` is below 1, seeds are empty or repeated, or a penalty
+            has the name of another number that is logged.
         TypeError: If seeds are given and a network cannot be initialised from one (see `stack_by_seed`).
 
     Logged: `d/adversarial`, `d/<penalty>`, `g/adversarial`, `d/gradient_norm`, `g/gradient_norm`,
@@ -77,6 +93,7 @@ class GAN(pl.LightningModule):
         generator_scheduler: LRSchedulerCallable | None = None,
         discriminator_scheduler: LRSchedulerCallable | None = None,
         n_critic: int = 1,
+        accumulate: int = 1,
         ema: float | None = None,
         seeds: list[int] | None = None,
     ) -> None:
@@ -88,6 +105,7 @@ class GAN(pl.LightningModule):
         self.automatic_optimization = False
         self.latent_dim = checks.at_least_one("latent_dim", latent_dim)
         self.n_critic = checks.at_least_one("n_critic", n_critic)
+        self.accumulate = checks.at_least_one("accumulate", accumulate)
         self.seeds = checks.distinct(seeds)
         self.loss = loss if loss is not None else NonSaturating()
         checks.free(penalties or {}, taken=_LOGGED_BESIDE_PENALTIES)
@@ -101,11 +119,18 @@ class GAN(pl.LightningModule):
             stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
             self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
         self.ema = None if ema is None else moving_average(self.generator, ema)
-        watch = partial(accuracy, self.loss)
-        d, g = (self.discriminator, discriminator_optimizer), (self.generator, generator_optimizer)
         self.players = {
-            "discriminator": Player(*d, self.discriminator_terms, "d", watch, scheduler=discriminator_scheduler),
-            "generator": Player(*g, self.generator_terms, "g", keeps_time=True, scheduler=generator_scheduler),
+            "discriminator": Player(
+                "d",
+                self.discriminator,
+                discriminator_optimizer,
+                discriminator_scheduler,
+                self.discriminator_terms,
+                watch=partial(accuracy, self.loss),
+            ),
+            "generator": Player(
+                "g", self.generator, generator_optimizer, generator_scheduler, self.generator_terms, keeps_time=True
+            ),
         }
         self._samplewise = getattr(discriminator, "samplewise", False)
         self.draws = Draws()
@@ -122,7 +147,7 @@ class GAN(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """One iteration of the game on one batch of `n_critic · S · B` real samples."""
-        batches = deal(batch, self.n_critic, self.seeds_axis)
+        batches = deal(batch, self.n_critic, self.seeds_axis, self.accumulate)
         if not self._checked:
             with torch.no_grad(), evaluating(self.generator, self.discriminator):
                 real = [batch.samples for batch in batches]
@@ -136,20 +161,28 @@ class GAN(pl.LightningModule):
             numbers = by_seed(self._latest, self.seeds)
             publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
 
+    def discriminator_steps(self, batch: RealBatch) -> Iterator[DiscriminatorStep]:
+        """What D sees in one update, part by part of the batch, each made when the one before is done with."""
+        return map(self.discriminator_step, batch.parts(self.accumulate, len(self.seeds_axis)))
+
+    def generator_steps(self, batch: RealBatch) -> Iterator[GeneratorStep]:
+        """What G sees in one update, likewise."""
+        return map(self.generator_step, batch.parts(self.accumulate, len(self.seeds_axis)))
+
     def discriminator_step(self, batch: RealBatch) -> DiscriminatorStep:
         """What D sees in one update: reals, and fakes without a gradient to G."""
         with torch.no_grad():
-            fake = self.generator(self._latents(batch.samples, self.draws))
+            fake = self.fakes(batch)
         for hook in self.hooks:
             fake = hook.mix_fakes(fake)
         real, fake = self._perturbed(batch.samples), self._perturbed(fake)
-        real_logits, fake_logits = self._logits_of_both(real, fake)
+        real_logits, fake_logits = logits_of_both(self.logits, real, fake, len(self.seeds_axis), self._samplewise)
         draws = self.draws.recording()
         return DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, batch.labels, draws)
 
     def generator_step(self, batch: RealBatch) -> GeneratorStep:
         """What G sees in one update: its fakes, and D(x) if the objective compares."""
-        fake = self._perturbed(self.generator(self._latents(batch.samples, self.draws)))
+        fake = self._perturbed(self.fakes(batch))
         real = self._perturbed(batch.samples)
         real_logits = self.logits(real) if self.loss.needs_real else None
         draws = self.draws.recording()
@@ -181,17 +214,16 @@ class GAN(pl.LightningModule):
         """G's scalar loss on a step."""
         return total(means(self.generator_terms(step), len(self.seeds_axis) + 1))
 
-    def descend(self, name: str, step: Step) -> None:
-        """One optimizer step of a player on the sum of its terms."""
+    def descend(self, name: str, steps: Iterable[Step]) -> None:
+        """One optimizer step of a player on the sum of its terms, a mean over the steps: one per part of its batch."""
         player, optimizer = self.players[name], self._optimizers[name]
-        losses = means(player.terms(step), len(self.seeds_axis) + 1)
         for parameter in player.parameters:  # as zero_grad does, whose bookkeeping is felt beside a small network
             parameter.grad = None
-        self.manual_backward(total(losses))
-        self._latest.update({f"{player.letter}/{term}": value.detach() for term, value in losses.items()})
+        numbers = averaged([self._backward(player, step) for step in steps])
         if self._log_is_due:
-            watched = {**player.watch(step), "gradient_norm": gradient_norm(player.parameters, self.seeds_axis)}
-            self._latest.update({f"{player.letter}/{number}": value for number, value in watched.items()})
+            norm = gradient_norm(player.parameters, self.seeds_axis)
+            numbers["gradient_norm"] = norm / loss_scale(self.trainer)
+        self._latest.update({f"{player.letter}/{number}": value for number, value in numbers.items()})
         # Lightning's wrapper advances `global_step`. Other players' steps go past it, through the same strategy.
         if player.keeps_time:
             optimizer.step()
@@ -201,67 +233,35 @@ class GAN(pl.LightningModule):
     def discriminator_updated(self) -> None:
         """Counts a D update and tells the hooks."""
         self.discriminator_updates += 1
-        for hook in self.hooks:
-            hook.discriminator_updated()
+        with full_precision(self.device):
+            for hook in self.hooks:
+                hook.discriminator_updated()
 
     def generator_updated(self) -> None:
         """Takes G into its average, and tells the hooks that it has moved."""
         if self.ema is not None:
             self.ema.update_parameters(self.generator)
-        for hook in self.generator_hooks:
-            hook.generator_updated()
+        with full_precision(self.device):
+            for hook in self.generator_hooks:
+                hook.generator_updated()
 
     # --------------------------------------------------------------------------------------------- the players
-
-    @property
-    def iteration(self) -> int:
-        """How many G updates this game has seen; outside `fit`, how many its checkpoint has."""
-        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
-        return self.global_step if fitting else self.global_step or self._restored_iteration
-
-    @property
-    def seeds_axis(self) -> tuple[int, ...]:
-        """The shape of the leading axis of parameters, batches and losses: `(S,)`, or `()` without seeds."""
-        return () if self.seeds is None else (len(self.seeds),)
 
     def forward(self, latents: Tensor) -> Tensor:
         """G(z), in the mode that G is in; `(..., n, latent_dim)` to `(..., n, *sample)`."""
         return self.generator(latents)
 
     def logits(self, samples: Tensor) -> Tensor:
-        """D(v): samples `(..., n, *sample)` to logits `(..., n)`."""
-        logits = self.discriminator(samples)
+        """D(v): samples `(..., n, *sample)` to logits `(..., n)`, in the samples' precision."""
+        logits = self.discriminator(samples).to(samples.dtype)
         return logits.squeeze(-1) if logits.ndim > len(self.seeds_axis) + 1 else logits
 
-    @torch.no_grad()
-    def generate(self, latents: Tensor, averaged: bool = True) -> Tensor:
-        """G(z) in eval mode, without a gradient.
-
-        Args:
-            latents: Shape `(n, latent_dim)`; with seeds every copy of G gets the same ones.
-            averaged: Whether by the average of G, where there is one, or by G as it plays.
-
-        Returns:
-            Samples, shape `(n, *sample)`, or `(S, n, *sample)` with seeds.
-        """
-        dtype = next((p.dtype for p in self.generator.parameters()), latents.dtype)
-        latents = latents.to(self.device, dtype).expand(*self.seeds_axis, *latents.shape)
-        generator = self.generator if self.ema is None or not averaged else self.ema
-        with evaluating(generator):
-            samples: Tensor = generator(latents)
-        return samples
-
-    def sample(self, n: int, seed: int | None = None, averaged: bool = True) -> Tensor:
-        """`n` fakes in eval mode, without a gradient; `(n, *sample)`, or `(S, n, *sample)` with seeds.
-
-        Args:
-            n: How many.
-            seed: Draws the same latents at each call; None draws new ones from torch's global generator.
-            averaged: As in `generate`.
-        """
-        generator = None if seed is None else stream(seed, "samples")
-        latents = torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator)
-        return self.generate(latents, averaged)
+    def fakes(self, batch: RealBatch) -> Tensor:
+        """G(z), as many as there are reals, of fresh latents, in the reals' precision; `(..., B, *sample)`."""
+        batch_shape = batch.samples.shape[: len(self.seeds_axis) + 1]
+        latents = self.draws.normal(batch.samples, (*batch_shape, self.latent_dim))
+        fake: Tensor = self.generator(latents).to(batch.samples.dtype)
+        return fake
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
@@ -278,7 +278,7 @@ class GAN(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
-        self.draws = self._draws_for("game")
+        self.draws = draws_for(self.seeds, f"game on process {self.trainer.global_rank}", self.device)
         if self._restored_draws is not None:
             self.draws.load_state_dict(self._restored_draws)
             self._restored_draws = None
@@ -296,24 +296,6 @@ class GAN(pl.LightningModule):
         self._restored_draws = checkpoint.get("draws")
         self._restored_iteration = checkpoint["global_step"]
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""
-        evaluate(self, batch, batch_idx, "val")
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """As `validation_step`, as `test/…`."""
-        evaluate(self, batch, batch_idx, "test")
-
-    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """G(z) for a batch of latents `(n, latent_dim)`."""
-        return self.generate(batch)
-
-    def on_validation_end(self) -> None:
-        """Sends what was measured on held-out data to the loggers."""
-        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            numbers = {name: value.item() for name, value in self.trainer.callback_metrics.items() if "val/" in name}
-            publish(self.trainer, numbers, self.iteration)
-
     # ------------------------------------------------------------------------------------------------- details
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -323,25 +305,14 @@ class GAN(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
-    def _draws_for(self, purpose: str) -> Draws:
-        """Random streams on this process and device, one per seed, that no other purpose shares."""
-        return draws_for(self.seeds, f"{purpose} on process {self.trainer.global_rank}", self.device)
-
-    def _latents(self, samples: Tensor, draws: Draws) -> Tensor:
-        batch_shape = samples.shape[: len(self.seeds_axis) + 1]
-        return draws.normal(samples, (*batch_shape, self.latent_dim))
-
-    def _logits_of_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """D(x) and D(y): one pass over both where D says that it treats samples one by one, else one each.
-
-        Two passes give batch norm the statistics of reals and of fakes apart, which is the field's custom. Where there
-        are none to keep apart, one pass saves a small network a tenth of its step.
-        """
-        if not self._samplewise:
-            return self.logits(real), self.logits(fake)
-        batch_axis = len(self.seeds_axis)
-        real_logits, fake_logits = self.logits(torch.cat([real, fake], batch_axis)).chunk(2, batch_axis)
-        return real_logits, fake_logits
+    def _backward(self, player: Player, step: Step) -> Terms:
+        """Adds the gradient of a step to the player's, and gives what is to be logged, of shape `(...)`."""
+        with full_precision(self.device):
+            losses = means(player.terms(step), len(self.seeds_axis) + 1)
+            loss = total(losses)
+            self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
+            watched = player.watch(step) if self._log_is_due else {}
+        return {**{term: value.detach() for term, value in losses.items()}, **watched}
 
     def _perturbed(self, samples: Tensor) -> Tensor:
         for hook in self.hooks:

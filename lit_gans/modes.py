@@ -1,8 +1,10 @@
 """Looking at a network without touching it."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -17,6 +19,13 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Leaves a mixed precision, if the trainer has one: of a step only the passes of the two networks are in it."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()  # a fiftieth of the other's cost, at every step
+    return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -26,23 +27,31 @@ class RealBatch(NamedTuple):
     samples: Tensor
     labels: Tensor | None
 
+    def parts(self, n: int, batch_axis: int) -> list["RealBatch"]:
+        """The batch in `n` equal parts along its batch axis, in order."""
+        if n == 1:
+            return [self]
+        labels = [None] * n if self.labels is None else self.labels.chunk(n, batch_axis)
+        return [RealBatch(x, c) for x, c in zip(self.samples.chunk(n, batch_axis), labels, strict=True)]
+
 
 @dataclass(frozen=True)
 class Player:
     """One side of the game."""
 
-    network: nn.Module
-    optimizer: OptimizerCallable
-    terms: Callable[[Any], Terms]
-    """The player's loss on a step, term by term."""
     letter: str
     """The prefix of the player's log keys."""
+    network: nn.Module
+    optimizer: OptimizerCallable
+    """From parameters to what moves them."""
+    scheduler: LRSchedulerCallable | None
+    """From the optimizer to what moves its learning rate, one step per iteration."""
+    terms: Callable[[Any], Terms]
+    """The player's loss on a step, term by term."""
     watch: Callable[[Any], dict[str, Tensor]] = lambda step: {}
     """Numbers of shape `(...)` that are logged beside the loss."""
     keeps_time: bool = False
     """Whether this player's optimizer steps are the iterations that `global_step` counts."""
-    scheduler: LRSchedulerCallable | None = None
-    """From the optimizer to what moves its learning rate, one step per iteration."""
 
     @cached_property
     def parameters(self) -> list[nn.Parameter]:
@@ -66,18 +75,33 @@ def schedulers(players: Iterable[Player], optimizers: Iterable[Optimizer]) -> li
     return made
 
 
-def deal(batch: Any, n_critic: int, seeds_axis: tuple[int, ...]) -> list[RealBatch]:
+def deal(batch: Any, n_critic: int, seeds_axis: tuple[int, ...], accumulate: int = 1) -> list[RealBatch]:
     """Splits a flat batch, `x` or `(x, labels)`, into `n_critic` real batches of shape `(..., B, *sample)`.
 
     Raises:
-        ValueError: If the batch does not divide by `n_critic` times the number of seeds.
+        ValueError: If the batch does not divide by `n_critic` times the number of seeds, or B not by `accumulate`.
     """
     samples, labels = (*batch, None)[:2] if isinstance(batch, list | tuple) else (batch, None)
     shape = (n_critic, *seeds_axis)
     checks.divides(len(samples), parts=math.prod(shape))
+    checks.splits(len(samples) // math.prod(shape), accumulate)
     deals = samples.unflatten(0, (*shape, -1))
     deals_of_labels = [None] * n_critic if labels is None else labels.unflatten(0, (*shape, -1))
     return [RealBatch(x, c) for x, c in zip(deals, deals_of_labels, strict=True)]
+
+
+def logits_of_both(
+    logits: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, batch_axis: int, samplewise: bool
+) -> tuple[Tensor, Tensor]:
+    """D(x) and D(y): one pass over both where D says that it treats samples one by one, else one each.
+
+    Two passes give batch norm the statistics of reals and of fakes apart, which is the field's custom. Where there are
+    none to keep apart, one pass saves a small network a tenth of its step.
+    """
+    if not samplewise:
+        return logits(real), logits(fake)
+    real_logits, fake_logits = logits(torch.cat([real, fake], batch_axis)).chunk(2, batch_axis)
+    return real_logits, fake_logits
 
 
 def joined(terms: Terms, additions: Iterable[Terms]) -> Terms:
@@ -114,6 +138,19 @@ def total(losses: Terms) -> Tensor:
     for loss in rest:
         first = first + loss
     return first.sum() if first.ndim else first
+
+
+def averaged(numbers: Sequence[Terms]) -> Terms:
+    """The mean over several steps of each of their numbers."""
+    if len(numbers) == 1:
+        return numbers[0]
+    return {name: torch.stack([each[name] for each in numbers]).mean(0) for name in numbers[0]}
+
+
+def loss_scale(trainer: pl.Trainer) -> float:
+    """By what losses, and with them gradients until the optimizer's step, are multiplied under float16; else 1."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return 1.0 if scaler is None else float(scaler.get_scale())
 
 
 def gradient_norm(parameters: Sequence[nn.Parameter], seeds_axis: tuple[int, ...]) -> Tensor:

@@ -16,7 +16,7 @@ class Update:
         """Plays one iteration.
 
         Args:
-            gan: `discriminator_step` and `generator_step` build what a player sees; `descend` moves it.
+            gan: `discriminator_steps` and `generator_steps` build what a player sees; `descend` moves it.
             batches: `n_critic` real batches.
         """
         raise NotImplementedError(f"{type(self).__name__} must define __call__()")
@@ -33,8 +33,8 @@ class Alternating(Update):
     def __call__(self, gan: "GAN", batches: Sequence["RealBatch"]) -> None:
         """D descends on each batch; then G descends once."""
         for batch in batches:
-            gan.descend("discriminator", gan.discriminator_step(batch))
+            gan.descend("discriminator", gan.discriminator_steps(batch))
             gan.discriminator_updated()
         with frozen(gan.players["discriminator"].parameters):
-            gan.descend("generator", gan.generator_step(batches[-1]))
+            gan.descend("generator", gan.generator_steps(batches[-1]))
         gan.generator_updated()

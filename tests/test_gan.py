@@ -15,7 +15,7 @@ from lit_gans import GAN, DiscriminatorHook
 from lit_gans.losses import RelativisticPairing, Wasserstein
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import DRAGAN, R1, WGANGP, Penalty
-from lit_gans.players import deal
+from lit_gans.players import deal, logits_of_both
 from lit_gans.schedules import Linear
 from lit_gans.streams import Draws, stream
 from tests.toys import Batches, Notes, Watcher, assert_same, ring_gan, state, train
@@ -189,7 +189,7 @@ def test_one_pass_over_both_batches_equals_two():
     gan = ring_gan().double()
     x, y = real_batches(2, 9, 2, dtype=torch.float64)
     assert gan.discriminator.samplewise
-    together = gan._logits_of_both(x, y)
+    together = logits_of_both(gan.logits, x, y, 0, gan.discriminator.samplewise)
     for one, alone in zip(together, (gan.logits(x), gan.logits(y)), strict=True):
         torch.testing.assert_close(one, alone, rtol=0, atol=1e-12)
 
@@ -198,7 +198,7 @@ def test_batch_norm_sees_reals_and_fakes_apart():
     gan = ring_gan(batch_norm=True)
     x, y = real_batches(2, 9, 2)
     y = y + 5
-    together = gan._logits_of_both(x, y)
+    together = logits_of_both(gan.logits, x, y, 0, gan.discriminator.samplewise)
     for one, alone in zip(together, (gan.logits(x), gan.logits(y)), strict=True):
         torch.testing.assert_close(one, alone)
     mixed = gan.logits(torch.cat([x, y])).chunk(2)

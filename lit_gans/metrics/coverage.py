@@ -68,7 +68,7 @@ def counted_coverage(counts: Tensor) -> CountedCoverage:
     Args:
         counts: How many samples each mode has, shape `(..., m)`; see `mode_counts`.
 
-    Source: Metz et al. 2017; Lin et al. 2018 (PacGAN), section 4.2.
+    Source: Metz et al. 2017; Lin et al. 2018 (PacGAN).
     """
     return CountedCoverage((counts > 0).double().sum(-1), math.log(counts.shape[-1]) - plugin_entropy(counts))
 

@@ -87,4 +87,4 @@ def _shares(counts: Tensor) -> Tensor:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    return -torch.special.xlogy(p, p).sum(-1).clamp_max(0.0)
+    return 0.0 - torch.special.xlogy(p, p).sum(-1).clamp_max(0.0)  # of a single mode 0, not -0

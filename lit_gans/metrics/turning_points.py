@@ -23,7 +23,7 @@ class TurningPoints(NamedTuple):
 
 
 def turning_points(
-    turns: Tensor, scores: Tensor, jump: float = 2.0, fall: float = 0.1, window: int = 10, patience: int = 5
+    turns: Tensor, scores: Tensor, jump: float = 1.5, fall: float = 0.1, window: int = 10, patience: int = 5
 ) -> TurningPoints:
     """Finds the looks at which a player's weights jump while quality or diversity begins to fall.
 
