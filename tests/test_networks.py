@@ -17,9 +17,12 @@ from lit_gans.networks import (
     DiracGenerator,
     MLPDiscriminator,
     MLPGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
 )
 
 POINT, DIGIT, SMALL = (2,), (1, 28, 28), (3, 8, 8)
+COLOUR, LARGE = (3, 32, 32), (3, 64, 64)
 
 # name: how to build it, the shape of one input, the shape of one output
 PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
@@ -37,6 +40,15 @@ PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]
     "dcgan-d-norm": (lambda: DCGANDiscriminator(SMALL, width=4), SMALL, (1,)),
     "dcgan-d-digit": (lambda: DCGANDiscriminator(DIGIT, width=4), DIGIT, (1,)),
     "dcgan-d-oblong": (lambda: DCGANDiscriminator((2, 8, 12), width=4), (2, 8, 12), (1,)),
+    "dcgan-g-colour": (lambda: DCGANGenerator(3, COLOUR, width=2), (3,), COLOUR),
+    "dcgan-d-colour": (lambda: DCGANDiscriminator(COLOUR, width=2), COLOUR, (1,)),
+    "dcgan-g-large": (lambda: DCGANGenerator(3, LARGE, width=2), (3,), LARGE),
+    "dcgan-d-large": (lambda: DCGANDiscriminator(LARGE, width=2), LARGE, (1,)),
+    "resnet-g": (lambda: ResNetGenerator(3, COLOUR, width=2, batch_norm=False), (3,), COLOUR),
+    "resnet-g-norm": (lambda: ResNetGenerator(3, COLOUR, width=2), (3,), COLOUR),
+    "resnet-g-large": (lambda: ResNetGenerator(3, LARGE, width=1), (3,), LARGE),
+    "resnet-d": (lambda: ResNetDiscriminator(COLOUR, width=4, spectral_norm=False), COLOUR, (1,)),
+    "resnet-d-large": (lambda: ResNetDiscriminator(LARGE, width=2, spectral_norm=False), LARGE, (1,)),
     "dirac-g": (DiracGenerator, (3,), (1,)),
     "dirac-d": (DiracDiscriminator, (1,), (1,)),
     "dirac-d-hidden": (lambda: DiracDiscriminator(hidden=3), (1,), (1,)),
@@ -44,6 +56,7 @@ PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]
 SPECTRAL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "mlp": (lambda: MLPDiscriminator(POINT, hidden=[16, 8], spectral_norm=True), POINT, 3),
     "dcgan": (lambda: DCGANDiscriminator(SMALL, width=4, batch_norm=False, spectral_norm=True), SMALL, 3),
+    "resnet": (lambda: ResNetDiscriminator(COLOUR, width=4), COLOUR, 11),
 }
 
 
@@ -133,8 +146,9 @@ def test_layers_reset_themselves_as_the_network_was_built(name: str) -> None:
         lambda norm: MLPDiscriminator(POINT, batch_norm=norm),
         lambda norm: DCGANGenerator(2, SMALL, width=4, batch_norm=norm),
         lambda norm: DCGANDiscriminator(SMALL, width=4, batch_norm=norm),
+        lambda norm: ResNetGenerator(2, COLOUR, width=2, batch_norm=norm),
     ],
-    ids=["mlp-g", "mlp-d", "dcgan-g", "dcgan-d"],
+    ids=["mlp-g", "mlp-d", "dcgan-g", "dcgan-d", "resnet-g"],
 )
 def test_batch_norm_is_there_when_asked_for(build: Callable[[bool], nn.Module]) -> None:
     assert has_batch_norm(build(True))
@@ -232,10 +246,115 @@ def test_dcgan_starts_from_the_papers_law(player: str, batch_norm: bool, reset: 
 
 def test_dcgan_parameter_counts() -> None:
     generator, discriminator = DCGANGenerator(10, DIGIT), DCGANDiscriminator(DIGIT)
-    # Linear, norm, 4x4 convolution, norm, 4x4 convolution with bias.
-    assert parameter_count(generator) == 10 * 128 * 49 + 2 * 128 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1
-    # 4x4 convolution with bias, 4x4 convolution, norm, linear with bias.
-    assert parameter_count(discriminator) == (64 * 16 + 64) + 64 * 128 * 16 + 2 * 128 + (128 * 49 + 1)
+    # Linear, norm, 4x4 convolution, norm, 4x4 convolution.
+    assert parameter_count(generator) == 10 * 128 * 49 + 2 * 128 + 128 * 64 * 16 + 2 * 64 + 64 * 16
+    # 4x4 convolution, 4x4 convolution, norm, linear.
+    assert parameter_count(discriminator) == 64 * 16 + 64 * 128 * 16 + 2 * 128 + 128 * 49
+    # Without batch norm, biases.
+    assert parameter_count(DCGANDiscriminator(DIGIT, batch_norm=False)) == 64 * 17 + 64 * 128 * 16 + 128 + 128 * 49 + 1
+
+
+def test_dcgan_at_64_pixels_is_pytorchs_example() -> None:
+    assert parameter_count(DCGANGenerator(100, LARGE)) == 3_576_704
+    assert parameter_count(DCGANDiscriminator(LARGE)) == 2_765_568
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [(DIGIT, [14, 7]), (COLOUR, [16, 8, 4]), (LARGE, [32, 16, 8, 4]), (SMALL, [4, 2]), ((2, 8, 12), [4, 2])],
+)
+def test_dcgan_halves_down_to_four_pixels_but_at_least_twice(shape: tuple[int, ...], sides: list[int]) -> None:
+    seen: list[int] = []
+    discriminator, generator = DCGANDiscriminator(shape, width=2), DCGANGenerator(3, shape, width=2)
+    for network in (discriminator, generator):
+        for layer in network.layers:
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                layer.register_forward_hook(lambda _, inputs, output: seen.append(output.shape[2]))
+    discriminator(torch.zeros(2, *shape))
+    generator(torch.zeros(2, 3))
+    assert seen == [*sides, *reversed(sides[:-1]), shape[1]]
+
+
+def test_resnets_have_the_papers_sizes() -> None:
+    def up(inputs: int, outputs: int) -> int:  # norm, 3x3, norm, 3x3, and 1x1 beside them
+        return (
+            2 * inputs + (9 * inputs + 1) * outputs + 2 * outputs + (9 * outputs + 1) * outputs + (inputs + 1) * outputs
+        )
+
+    def down(inputs: int, between: int, outputs: int, shortcut: bool = True) -> int:
+        return (9 * inputs + 1) * between + (9 * between + 1) * outputs + shortcut * (inputs + 1) * outputs
+
+    def ends(latents: int, first: int, last: int) -> int:
+        return (latents + 1) * 16 * first + 2 * last + (9 * last + 1) * 3
+
+    small, large = ResNetGenerator(128, COLOUR), ResNetGenerator(128, LARGE)
+    assert parameter_count(small) == ends(128, 256, 256) + 3 * up(256, 256) == 4_276_739
+    blocks = up(1024, 512) + up(512, 256) + up(256, 128) + up(128, 64)
+    assert parameter_count(large) == ends(128, 1024, 64) + blocks == 12_220_675
+
+    judge, large_judge = ResNetDiscriminator(COLOUR), ResNetDiscriminator(LARGE)
+    blocks = down(3, 128, 128) + down(128, 128, 128) + 2 * down(128, 128, 128, shortcut=False)
+    assert parameter_count(judge) == blocks + 129 == 1_053_825
+    blocks = down(3, 64, 64) + down(64, 64, 128) + down(128, 128, 256) + down(256, 256, 512) + down(512, 512, 1024)
+    assert parameter_count(large_judge) == blocks + 1025 == 10_141_441
+
+
+def test_resnet_generator_is_its_formula() -> None:
+    generator = ResNetGenerator(3, COLOUR, width=4).double().eval()
+    w = dict(generator.named_parameters())
+    for name, buffer in generator.named_buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 2.0)
+            w[name] = buffer
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        mean, variance, scale, shift = (
+            w[f"{name}.{key}"][:, None, None] for key in ("running_mean", "running_var", "weight", "bias")
+        )
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+
+    def conv(x: Tensor, name: str) -> Tensor:
+        kernel = w[f"{name}.weight"]
+        return nn.functional.conv2d(x, kernel, w[f"{name}.bias"], padding=kernel.shape[-1] // 2)
+
+    def up(x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    z = torch.randn(2, 3, dtype=torch.float64)
+    h = (z @ w["layers.0.weight"].T + w["layers.0.bias"]).reshape(2, 4, 4, 4)
+    for k in (2, 3, 4):
+        inner = conv(up(norm(h, f"layers.{k}.residual.0").relu()), f"layers.{k}.residual.3")
+        inner = conv(norm(inner, f"layers.{k}.residual.4").relu(), f"layers.{k}.residual.6")
+        h = inner + conv(up(h), f"layers.{k}.shortcut.1")
+    h = conv(norm(h, "layers.5").relu(), "layers.7").tanh()
+    torch.testing.assert_close(generator(z), h, rtol=0, atol=1e-12)
+
+
+def test_resnet_discriminator_is_its_formula() -> None:
+    discriminator = ResNetDiscriminator(COLOUR, width=4, spectral_norm=False).double()
+    w = dict(discriminator.named_parameters())
+
+    def conv(x: Tensor, name: str) -> Tensor:
+        kernel = w[f"blocks.{name}.weight"]
+        return nn.functional.conv2d(x, kernel, w[f"blocks.{name}.bias"], padding=kernel.shape[-1] // 2)
+
+    def down(x: Tensor) -> Tensor:
+        return x.unflatten(3, (-1, 2)).mean(4).unflatten(2, (-1, 2)).mean(3)
+
+    x = torch.randn(3, *COLOUR, dtype=torch.float64)
+    h = down(conv(conv(x, "0.residual.0").relu(), "0.residual.2")) + conv(down(x), "0.shortcut.0")
+    h = down(conv(conv(h.relu(), "1.residual.1").relu(), "1.residual.3")) + down(conv(h, "1.shortcut.0"))
+    for k in (2, 3):
+        h = conv(conv(h.relu(), f"{k}.residual.1").relu(), f"{k}.residual.3") + h
+    logits = h.relu().sum((2, 3)) @ w["last.weight"].T + w["last.bias"]
+    torch.testing.assert_close(discriminator(x), logits, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("build", [lambda shape: ResNetGenerator(3, shape), ResNetDiscriminator])
+@pytest.mark.parametrize("shape", [(2,), (3, 32, 64), (3, 48, 48), DIGIT])
+def test_resnets_refuse_other_sizes(build: Callable[[tuple[int, ...]], nn.Module], shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"32 x 32 or 64 x 64 pixels.*resize the images"):
+        build(shape)
 
 
 def test_dcgan_discriminator_leaves_its_first_layer_unnormalised() -> None:

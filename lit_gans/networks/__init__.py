@@ -8,6 +8,7 @@ can re-initialise a network layer by layer, and no network draws random numbers 
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .dirac import DiracDiscriminator, DiracGenerator
 from .mlp import MLPDiscriminator, MLPGenerator
+from .resnet import ResNetDiscriminator, ResNetGenerator
 
 __all__ = [
     "DCGANDiscriminator",
@@ -16,4 +17,6 @@ __all__ = [
     "DiracGenerator",
     "MLPDiscriminator",
     "MLPGenerator",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
 ]

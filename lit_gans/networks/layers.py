@@ -48,6 +48,40 @@ class DCGANBatchNorm2d(nn.BatchNorm2d):
         nn.init.normal_(self.weight, mean=1.0, std=_STD)
 
 
+class XavierLinear(nn.Linear):
+    """A linear layer with weights from U(-a, a), `a = √(6 / (n_in + n_out))`, biases 0 (Glorot & Bengio 2010)."""
+
+    def reset_parameters(self) -> None:
+        """Draws the weight anew and sets the bias to 0."""
+        _draw_xavier(self, gain=1.0)
+
+
+class XavierConv2d(nn.Conv2d):
+    """A convolution with weights from U(-a, a), `a = g √(6 / (n_in + n_out))`, biases 0 (Glorot & Bengio 2010).
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        kernel_size: Side of the kernel, odd; the image keeps its size.
+        gain: The factor g.
+        bias: Whether there is one.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int, gain: float = 1.0, bias: bool = True) -> None:
+        self.gain = gain
+        super().__init__(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draws the weight anew and sets the bias to 0."""
+        _draw_xavier(self, self.gain)
+
+
+def _draw_xavier(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def _draw(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
     nn.init.normal_(layer.weight, mean=0.0, std=_STD)
     if layer.bias is not None:
