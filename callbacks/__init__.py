@@ -13,6 +13,7 @@ from .gradient_path import GradientPath
 from .historical_averaging import HistoricalAveraging
 from .instance_noise import InstanceNoise
 from .landscape_probe import LandscapeProbe
+from .latent_interpolation import LatentInterpolation
 from .loss_curves import LossCurves
 from .mode_coverage import ModeCoverage
 from .movement import Movement
@@ -24,6 +25,7 @@ from .old_fake_replay import OldFakeReplay
 from .parameter_memory import ParameterMemory
 from .probe import Observation, Probe
 from .recurrence import Recurrence
+from .sample_distance import SampleDistance
 from .sample_grid import SampleGrid
 from .sample_quality import SampleQuality
 from .sample_writer import SampleWriter
@@ -51,6 +53,7 @@ __all__ = [
     "HistoricalAveraging",
     "InstanceNoise",
     "LandscapeProbe",
+    "LatentInterpolation",
     "LossCurves",
     "ModeCoverage",
     "Movement",
@@ -65,6 +68,7 @@ __all__ = [
     "Probe",
     "Recurrence",
     "SQDLogger",
+    "SampleDistance",
     "SampleGrid",
     "SampleQuality",
     "SampleWriter",

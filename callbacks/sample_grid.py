@@ -57,9 +57,13 @@ def sample_picture(fake: Tensor, titles: list[str], real: Tensor | None, caption
     Raises:
         ValueError: If a sample is neither a point of one or two dimensions nor an image `(1 or 3, H, W)`.
     """
-    shape = tuple(fake.shape[2:])
-    if len(shape) == 3 and shape[0] in (1, 3):
+    check_drawable("SampleGrid", tuple(fake.shape[2:]))
+    if fake.ndim == 5:
         return partial(plotting.images, fake.numpy(), titles, caption)
-    if len(shape) == 1 and shape[0] in (1, 2):
-        return partial(plotting.points, fake.numpy(), titles, None if real is None else real.numpy(), caption)
-    raise ValueError(f"SampleGrid draws images (1 or 3, H, W) and points (1,) or (2,), not samples of shape {shape}")
+    return partial(plotting.points, fake.numpy(), titles, None if real is None else real.numpy(), caption)
+
+
+def check_drawable(who: str, shape: tuple[int, ...]) -> None:
+    """A ValueError unless samples are points of one or two dimensions or images `(1 or 3, H, W)`."""
+    if not (len(shape) == 3 and shape[0] in (1, 3)) and shape not in ((1,), (2,)):
+        raise ValueError(f"{who} draws images (1 or 3, H, W) and points (1,) or (2,), not samples of shape {shape}")

@@ -1,7 +1,9 @@
 """Refusals that come before anything has moved, each saying what was given, what was expected and what to do."""
 
+import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -60,6 +62,23 @@ def splits(batch_size: int, accumulate: int) -> None:
             f"accumulate is {accumulate}, but a real batch holds {batch_size} samples, which do not split into so many "
             f"equal parts; take a batch_size that is a multiple of {accumulate}"
         )
+
+
+def monitored(trainer: pl.Trainer) -> None:
+    """A warning where a checkpoint or early stopping waits for a number that nobody has logged: it would wait for good.
+
+    Validation's numbers come later than the game's, and are taken on trust.
+    """
+    logged = trainer.callback_metrics
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        name = getattr(callback, "monitor", None)
+        if isinstance(name, str) and name not in logged and not name.startswith("val/"):
+            meant = difflib.get_close_matches(name, logged, n=1)
+            rank_zero_warn(
+                f"{type(callback).__name__} monitors {name!r}, which has not been logged so far; nothing happens "
+                f"before it is.{f' Did you mean {meant[0]!r}?' if meant else ''} Logged are: {', '.join(sorted(logged))}"
+            )
 
 
 def game(

@@ -160,6 +160,7 @@ class GAN(Evaluation):
         if self._log_is_due:
             numbers = by_seed(self._latest, self.seeds)
             publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
+            checks.monitored(self.trainer)
 
     def discriminator_steps(self, batch: RealBatch) -> Iterator[DiscriminatorStep]:
         """What D sees in one update, part by part of the batch, each made when the one before is done with."""

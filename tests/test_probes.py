@@ -19,6 +19,7 @@ from callbacks import (
     GeneralizationGap,
     GradientPath,
     LandscapeProbe,
+    LatentInterpolation,
     LossCurves,
     ModeCoverage,
     Movement,
@@ -28,6 +29,7 @@ from callbacks import (
     Observation,
     Probe,
     Recurrence,
+    SampleDistance,
     SampleGrid,
     SampleQuality,
     SampleWriter,
@@ -70,8 +72,8 @@ class Thermometer(Probe):
 def every_probe(every):
     """All that fit data in the plane."""
     kinds = [Attraction, FixedFakes, GeneralizationGap, GradientPath, LossCurves, ModeCoverage]
-    kinds += [Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleGrid, TurningPoint]
-    kinds += [ValueSurface, VectorField, WeightRank]
+    kinds += [LatentInterpolation, Movement, NearestReals, NoisyReals, Recurrence, SQDLogger, SampleDistance]
+    kinds += [SampleGrid, TurningPoint, ValueSurface, VectorField, WeightRank]
     quality = SampleQuality(every, torch.nn.Identity(), n_samples=30, n_reals=30, subset_size=10, cache="cache")
     landscape = LandscapeProbe(every, n_samples=3, n_directions=2, reach=2.0)
     return [*(kind(every) for kind in kinds), quality, landscape]

@@ -9,10 +9,12 @@ from .coverage import (
     mode_coverage,
     nearest_reals,
 )
+from .distances import maximum_mean_discrepancy, sliced_wasserstein
 from .entropy import james_stein_entropy, miller_madow_entropy, mode_counts, plugin_entropy
 from .features import frechet_distance, inception_score, kernel_distance
 from .fields import attraction, discriminator_gradient, field_cosine, generator_field, grid_points, real_field
 from .generalization import EpsilonOptimality, epsilon_optimality, generalization_gap
+from .interpolation import largest_step, spherical_interpolation
 from .landscapes import LandscapeShape, landscape, landscape_shape, unit_directions
 from .paths import PathGradients, growth, log_mean, nearest, path_gradients
 from .ranks import (
@@ -80,8 +82,10 @@ __all__ = [
     "kernel_distance",
     "landscape",
     "landscape_shape",
+    "largest_step",
     "log_mean",
     "matrix_ranks",
+    "maximum_mean_discrepancy",
     "miller_madow_entropy",
     "mode_counts",
     "mode_coverage",
@@ -101,6 +105,8 @@ __all__ = [
     "roughness",
     "set_scores",
     "singular_values",
+    "sliced_wasserstein",
+    "spherical_interpolation",
     "step_turns",
     "surface_distance",
     "turn",

@@ -8,6 +8,7 @@ from .curves import comparisons, curves
 from .dirac import dirac_portraits
 from .fields import arrows, cosines, vector_fields
 from .film import film
+from .interpolations import interpolations
 from .landscapes import landscapes
 from .paths import gradient_paths
 from .ranks import layer_ranks
@@ -28,6 +29,7 @@ __all__ = [
     "fixed_fakes",
     "gradient_paths",
     "images",
+    "interpolations",
     "landscapes",
     "layer_ranks",
     "noisy_scores",

@@ -48,10 +48,13 @@ def images(fake: Array, titles: Sequence[str], caption: str = "") -> Figure:
     return figure
 
 
-def tile(samples: Array) -> Array:
-    """Images `(n, C, H, W)` in [-1, 1] as one near-square sheet with white gaps, `(rows, columns[, 3])` in [0, 1]."""
+def tile(samples: Array, columns: int | None = None) -> Array:
+    """Images `(n, C, H, W)` in [-1, 1] as one sheet with white gaps, `(rows, columns[, 3])` in [0, 1].
+
+    Without a number of columns it is near-square.
+    """
     n, channels, height, width = samples.shape
-    columns = int(np.ceil(np.sqrt(n)))
+    columns = columns or int(np.ceil(np.sqrt(n)))
     rows = -(-n // columns)
     sheet = np.ones((rows * columns, channels, height + 1, width + 1))
     sheet[:n, :, :height, :width] = np.clip((samples + 1) / 2, 0, 1)
