@@ -77,7 +77,7 @@ def monitored(trainer: pl.Trainer) -> None:
             meant = difflib.get_close_matches(name, logged, n=1)
             rank_zero_warn(
                 f"{type(callback).__name__} monitors {name!r}, which has not been logged so far; nothing happens "
-                f"before it is.{f' Did you mean {meant[0]!r}?' if meant else ''} Logged are: {', '.join(sorted(logged))}"
+                f"before it is.{f' Did you mean {meant[0]!r}?' if meant else ''} Logged: {', '.join(sorted(logged))}"
             )
 
 
