@@ -177,17 +177,19 @@ class GAN(Evaluation):
         for hook in self.hooks:
             fake = hook.mix_fakes(fake)
         real, fake = self._perturbed(batch.samples), self._perturbed(fake)
-        real_logits, fake_logits = logits_of_both(self.logits, real, fake, len(self.seeds_axis), self._samplewise)
+        logits = self.logits_for(batch)
+        real_logits, fake_logits = logits_of_both(logits, real, fake, len(self.seeds_axis), self._samplewise)
         draws = self.draws.recording()
-        return DiscriminatorStep(self.logits, real, fake, real_logits, fake_logits, batch.labels, draws)
+        return DiscriminatorStep(logits, real, fake, real_logits, fake_logits, batch.labels, draws)
 
     def generator_step(self, batch: RealBatch) -> GeneratorStep:
         """What G sees in one update: its fakes, and D(x) if the objective compares."""
         fake = self._perturbed(self.fakes(batch))
         real = self._perturbed(batch.samples)
-        real_logits = self.logits(real) if self.loss.needs_real else None
+        logits = self.logits_for(batch)
+        real_logits = logits(real) if self.loss.needs_real else None
         draws = self.draws.recording()
-        return GeneratorStep(self.logits, real, fake, real_logits, self.logits(fake), batch.labels, draws)
+        return GeneratorStep(logits, real, fake, real_logits, logits(fake), batch.labels, draws)
 
     def discriminator_terms(self, step: DiscriminatorStep) -> Terms:
         """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
@@ -257,8 +259,15 @@ class GAN(Evaluation):
         logits = self.discriminator(samples).to(samples.dtype)
         return logits.squeeze(-1) if logits.ndim > len(self.seeds_axis) + 1 else logits
 
+    def logits_for(self, batch: RealBatch) -> Callable[[Tensor], Tensor]:
+        """D of the samples that belong to a batch; a class-conditional game overrides it, to let D know the labels."""
+        return self.logits
+
     def fakes(self, batch: RealBatch) -> Tensor:
-        """G(z), as many as there are reals, of fresh latents, in the reals' precision; `(..., B, *sample)`."""
+        """G(z), as many as there are reals, of fresh latents, in the reals' precision; `(..., B, *sample)`.
+
+        A class-conditional game overrides it, to let G know the labels.
+        """
         batch_shape = batch.samples.shape[: len(self.seeds_axis) + 1]
         latents = self.draws.normal(batch.samples, (*batch_shape, self.latent_dim))
         fake: Tensor = self.generator(latents).to(batch.samples.dtype)
