@@ -1,7 +1,11 @@
 """Data for the games: toy distributions and images, laid out by seed and by D update."""
 
 from .base import GANDataModule
+from .celeba import CelebADataModule
+from .cifar10 import CIFAR10DataModule
 from .gaussian_pair import GaussianPairDataModule
+from .image_files import ImageFilesDataModule
+from .image_folder import ImageFolderDataModule
 from .images import DigitsDataModule, ImageDataModule
 from .loader import GameLoader
 from .mixtures import GridDataModule, MixtureDataModule, RingDataModule
@@ -13,6 +17,8 @@ from .toy import DiracDataModule, SwissRollDataModule, ToyDataModule
 
 __all__ = [
     "Batch",
+    "CIFAR10DataModule",
+    "CelebADataModule",
     "DigitsDataModule",
     "DiracDataModule",
     "DrawnSource",
@@ -22,6 +28,8 @@ __all__ = [
     "GaussianPairDataModule",
     "GridDataModule",
     "ImageDataModule",
+    "ImageFilesDataModule",
+    "ImageFolderDataModule",
     "MNISTDataModule",
     "MixtureDataModule",
     "OrderedLoader",

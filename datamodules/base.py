@@ -30,6 +30,10 @@ class GANDataModule(pl.LightningDataModule, ABC):
         ValueError: A number is below 1.
     """
 
+    num_workers: int = 0
+    pin_memory: bool = False
+    on_device: bool = False
+
     def __init__(self, batch_size: int = 64, n_predict: int = 64) -> None:
         super().__init__()
         check_counts(batch_size=batch_size, n_predict=n_predict)
@@ -66,7 +70,7 @@ class GANDataModule(pl.LightningDataModule, ABC):
         """One item per game iteration, laid out for the module's `n_critic` and `seeds`."""
         trainer = self.trainer
         if trainer is None:
-            return GameLoader(self.train_source(), self.batch_size)
+            return GameLoader(self.train_source(), self.batch_size, **self._fetching())
         overfit_batches = getattr(trainer, "overfit_batches", 0)
         if overfit_batches > 0:
             raise ValueError(
@@ -74,8 +78,9 @@ class GANDataModule(pl.LightningDataModule, ABC):
                 f"train on a small data set instead (images: max_samples)"
             )
         module: Any = trainer.lightning_module
+        source = self.train_source()
         loader = GameLoader(
-            self.train_source(),
+            source.to(trainer.strategy.root_device) if self.on_device and isinstance(source, StoredSource) else source,
             self.batch_size,
             n_critic=getattr(module, "n_critic", 1),
             seeds=getattr(module, "seeds", None),
@@ -83,6 +88,7 @@ class GANDataModule(pl.LightningDataModule, ABC):
             world_size=trainer.world_size,
             # Processes that were not seeded each have their own seed, yet must share out one permutation.
             seed=trainer.strategy.broadcast(torch.initial_seed()),
+            **self._fetching(),
         )
         # A loader made anew in a later epoch (reload_dataloaders_every_n_epochs) must not repeat the first.
         loader.handed_out = trainer.current_epoch * len(loader)
@@ -111,8 +117,12 @@ class GANDataModule(pl.LightningDataModule, ABC):
 
     def _ordered(self, source: StoredSource) -> OrderedLoader:
         if self.trainer is None:
-            return OrderedLoader(source, self.batch_size)
-        return OrderedLoader(source, self.batch_size, self.trainer.global_rank, self.trainer.world_size)
+            return OrderedLoader(source, self.batch_size, **self._fetching())
+        ranks = self.trainer.global_rank, self.trainer.world_size
+        return OrderedLoader(source, self.batch_size, *ranks, **self._fetching())
+
+    def _fetching(self) -> dict[str, Any]:
+        return {"num_workers": self.num_workers, "pin_memory": self.pin_memory}
 
 
 def check_counts(**counts: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .fetching import fetched
 from .sources import Batch, Source
 
 
@@ -22,7 +23,8 @@ class GameLoader:
     and a resumed loader continues with the very next item. Each `iter(loader)` gives `len(loader)` items; one
     that starts within a pass (after `break`, `limit_train_batches` or a resume) runs into the next pass.
 
-    No `torch.utils.data.DataLoader` is involved: its overhead exceeds the step of a small network.
+    Without workers no `torch.utils.data.DataLoader` is involved: its overhead exceeds the step of a small network. With
+    workers one fetches items ahead, in other processes; they are the same ones, bit for bit.
 
     Args:
         source: The samples.
@@ -32,6 +34,8 @@ class GameLoader:
         rank: Which share of every pass this process sees.
         world_size: The number of processes.
         seed: The stream when `seeds` is None; None takes `torch.initial_seed()`, set by `seed_everything`.
+        num_workers: Processes that fetch items ahead; 0 fetches each when it is asked for.
+        pin_memory: Hands out items in page-locked memory, which a GPU copies from while it computes.
 
     Raises:
         ValueError: An argument is out of range, or one iteration needs more samples than one pass holds.
@@ -46,6 +50,8 @@ class GameLoader:
         rank: int = 0,
         world_size: int = 1,
         seed: int | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,
     ) -> None:
         if batch_size < 1 or n_critic < 1:
             raise ValueError(f"batch_size and n_critic must be at least 1, not {batch_size} and {n_critic}")
@@ -64,6 +70,7 @@ class GameLoader:
         self.rank, self.world_size = rank, world_size
         self.seeds = None if seeds is None else list(seeds)
         self.seed = torch.initial_seed() if seed is None else seed
+        self.num_workers, self.pin_memory = num_workers, pin_memory
         self.handed_out = 0
         self._length = share // (batch_size * n_critic)
         self._rows: tuple[int, Tensor] | None = None
@@ -74,13 +81,18 @@ class GameLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields the next `len(self)` items."""
-        for _ in range(self._length):
-            epoch, position = divmod(self.handed_out, self._length)
-            if self._rows is None or self._rows[0] != epoch:
-                self._rows = epoch, self._open(epoch)
+        items = range(self.handed_out, self.handed_out + self._length)
+        for batch in fetched(self.item, items, self.num_workers, self.pin_memory):
             # Counted before it is handed out: a checkpoint taken while the item is in use must not repeat it.
             self.handed_out += 1
-            yield self.source.take(self._rows[1][position])
+            yield batch
+
+    def item(self, number: int) -> Batch:
+        """The item of a number, counted from the start of the stream."""
+        epoch, position = divmod(number, self._length)
+        if self._rows is None or self._rows[0] != epoch:
+            self._rows = epoch, self._open(epoch)
+        return self.source.take(self._rows[1][position])
 
     def _open(self, epoch: int) -> Tensor:
         """The rows of one epoch, `(len(self), n_critic * S * B, ...)`: one item per entry."""

@@ -1,12 +1,12 @@
 """MNIST and Fashion-MNIST, read from their IDX files wherever these already lie."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
+from .downloads import DownloadedDataModule
 from .idx import read_idx
-from .images import ImageDataModule
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -15,18 +15,11 @@ FILES = {
 NAMES = [name for pair in FILES.values() for name in pair]
 
 
-class MNISTDataModule(ImageDataModule):
+class MNISTDataModule(DownloadedDataModule):
     """MNIST: 60 000 training and 10 000 test images of handwritten digits, 28 × 28 pixels.
 
     The four IDX files, plain or gzipped, are looked for in torchvision's layout, `data_dir/MNIST/raw`, and in
-    `data_dir` itself. The first folder that has all four is used.
-
-    Args:
-        data_dir: Where to look, and where to download to.
-        download: Fetch the files by torchvision if they are found nowhere.
-        batch_size: Samples per D update, seed and process.
-        max_samples: Train on the first so many images only; None takes all.
-        n_predict: How many latents `predict` runs on.
+    `data_dir` itself. The first folder that has all four is used. Arguments as of `DownloadedDataModule`.
 
     Raises:
         FileNotFoundError: In `setup`: no folder has all four files. Names every path, and the cures.
@@ -34,21 +27,10 @@ class MNISTDataModule(ImageDataModule):
     """
 
     class_names = tuple("0123456789")
-    torchvision_name: ClassVar[str] = "MNIST"
+    torchvision_name = "MNIST"
+    own_way = "put its four IDX files into one folder and name it by `--data.data_dir`"
     system_dirs: ClassVar[tuple[Path, ...]] = ()
     system_package: ClassVar[str | None] = None
-
-    def __init__(
-        self,
-        data_dir: str = "data",
-        download: bool = False,
-        batch_size: int = 64,
-        max_samples: int | None = None,
-        n_predict: int = 64,
-    ) -> None:
-        super().__init__(batch_size=batch_size, max_samples=max_samples, n_predict=n_predict)
-        self.data_dir = data_dir
-        self.download = download
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -59,22 +41,17 @@ class MNISTDataModule(ImageDataModule):
         """Where the files are looked for, in this order."""
         return [Path(self.data_dir, self.torchvision_name, "raw"), Path(self.data_dir), *self.system_dirs]
 
-    def prepare_data(self) -> None:
-        """Downloads the files by torchvision, if asked to and if they are found nowhere."""
-        if not self.download or self._find() is not None:
-            return
-        from torchvision import datasets
+    def missing(self) -> bool:
+        """Whether no folder has all four."""
+        return self._find() is None
 
-        try:
-            getattr(datasets, self.torchvision_name)(self.data_dir, download=True)
-        except (RuntimeError, OSError) as error:
-            raise RuntimeError(f"{self.torchvision_name} cannot be fetched: {error}\n{self._cures()}") from error
-
-    def read(self, split: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
+    def read(self, split: str) -> tuple[Tensor, Tensor]:
         """Reads bytes `(n, 1, 28, 28)` and labels `(n,)`."""
         found = self._find()
         if found is None:
-            raise FileNotFoundError(self._not_found())
+            raise self.not_found(
+                [folder / name for folder in self.folders() for name in NAMES], ", plain and with .gz at the end"
+            )
         images_path, labels_path = (found[name] for name in FILES[split])
         images, labels = read_idx(images_path, n_dims=3), read_idx(labels_path, n_dims=1)
         if images.shape[1:] != self.sample_shape[1:]:
@@ -88,6 +65,14 @@ class MNISTDataModule(ImageDataModule):
             raise ValueError(f"{labels_path} holds label {largest}; labels run from 0 to {self.n_classes - 1}")
         return images.unsqueeze(1), labels.long()
 
+    def is_there(self, path: Path) -> bool:
+        """Plain or zipped."""
+        return _plain_or_zipped(path) is not None
+
+    def more_ways(self) -> list[str]:
+        """The package of the system, where there is one."""
+        return [] if self.system_package is None else [f"run `apt-get install {self.system_package}` (Debian, Ubuntu)"]
+
     def _find(self) -> dict[str, Path] | None:
         """The four files of the first folder that has them all."""
         for folder in self.folders():
@@ -95,21 +80,6 @@ class MNISTDataModule(ImageDataModule):
             if len(found) == len(NAMES):
                 return found
         return None
-
-    def _not_found(self) -> str:
-        lines = [f"{self.torchvision_name} was not found; looked for, plain and with .gz at the end:"]
-        for path in (folder / name for folder in self.folders() for name in NAMES):
-            lines.append(f"  {path} ({'missing' if _plain_or_zipped(path) is None else 'found'})")
-        return "\n".join([*lines, self._cures()])
-
-    def _cures(self) -> str:
-        name = self.torchvision_name
-        python = f"from torchvision.datasets import {name}; {name}({self.data_dir!r}, download=True)"
-        cures = ["add `--data.download true` to the command", f'run `python -c "{python}"`']
-        if self.system_package is not None:
-            cures.append(f"run `apt-get install {self.system_package}` (Debian, Ubuntu)")
-        cures.append("put its four IDX files into one folder and name it by `--data.data_dir`")
-        return "Do one of these:" + "".join(f"\n  - {cure}" for cure in cures)
 
 
 def _plain_or_zipped(path: Path) -> Path | None:
@@ -120,14 +90,8 @@ class FashionMNISTDataModule(MNISTDataModule):
     """Fashion-MNIST: 60 000 training and 10 000 test images of clothes, 28 × 28 pixels.
 
     Looked for as MNIST is, in `data_dir/FashionMNIST/raw` and in `data_dir`, then in
-    `/usr/share/datasets/fashion-mnist`, where the Debian package `dataset-fashion-mnist` puts it.
-
-    Args:
-        data_dir: Where to look, and where to download to.
-        download: Fetch the files by torchvision if they are found nowhere.
-        batch_size: Samples per D update, seed and process.
-        max_samples: Train on the first so many images only; None takes all.
-        n_predict: How many latents `predict` runs on.
+    `/usr/share/datasets/fashion-mnist`, where the Debian package `dataset-fashion-mnist` puts it. Arguments as of
+    `DownloadedDataModule`.
     """
 
     class_names = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from .fetching import fetched
 from .sources import Batch, StoredSource
 
 
@@ -18,10 +19,21 @@ class OrderedLoader:
         batch_size: B, samples per batch and process.
         rank: Which share this process sees.
         world_size: The number of processes.
+        num_workers: Processes that fetch batches ahead; 0 fetches each when it is asked for.
+        pin_memory: Hands out batches in page-locked memory.
     """
 
-    def __init__(self, source: StoredSource, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        source: StoredSource,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
         self.source, self.batch_size = source, batch_size
+        self.num_workers, self.pin_memory = num_workers, pin_memory
         whole = len(source) - len(source) % world_size
         rows = torch.arange(rank, max(whole, rank), world_size)
         self._batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
@@ -32,5 +44,7 @@ class OrderedLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yields every batch once, from the first."""
-        for rows in self._batches:
-            yield self.source.take(rows)
+        yield from fetched(self._batch, range(len(self)), self.num_workers, self.pin_memory)
+
+    def _batch(self, number: int) -> Batch:
+        return self.source.take(self._batches[number])

@@ -1,5 +1,6 @@
 """Where real samples come from: stored in a tensor, or drawn from a distribution as they are needed."""
 
+import copy
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
@@ -74,10 +75,24 @@ class StoredSource:
 
     def take(self, rows: Tensor) -> Batch:
         """The samples, and labels if there are any, at the indices `rows`."""
+        rows = rows.to(self.samples.device)
         samples = self.samples.index_select(0, rows)
         if self.convert is not None:
             samples = self.convert(samples)
         return samples if self.labels is None else (samples, self.labels.index_select(0, rows))
+
+    def beginning(self, n: int) -> "StoredSource":
+        """The first `n` samples alone."""
+        return self._with(self.samples[:n], None if self.labels is None else self.labels[:n])
+
+    def to(self, device: torch.device) -> "StoredSource":
+        """The same source with samples and labels on a device, where batches are then cut."""
+        return self._with(self.samples.to(device), None if self.labels is None else self.labels.to(device))
+
+    def _with(self, samples: Tensor, labels: Tensor | None) -> "StoredSource":
+        other = copy.copy(self)
+        other.samples, other.labels = samples, labels
+        return other
 
     def first(self, n: int) -> Tensor:
         """The first samples as they are stored; all, if there are fewer than `n`."""

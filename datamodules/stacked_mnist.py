@@ -1,6 +1,6 @@
 """Stacked MNIST: three digits as the colours of one image, which makes a thousand modes."""
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +23,7 @@ class StackedMNISTDataModule(ImageDataModule):
         data_dir: Where to look, and where to download to.
         download: Fetch MNIST by torchvision if it is found nowhere.
         n_images: How many training images there are.
-        batch_size: Samples per D update, seed and process.
-        max_samples: Train on the first so many images only; None takes all.
-        n_predict: How many latents `predict` runs on.
+        **settings: As of `ImageDataModule`.
 
     Raises:
         FileNotFoundError, ValueError: In `setup`, as `MNISTDataModule`.
@@ -36,15 +34,9 @@ class StackedMNISTDataModule(ImageDataModule):
     class_names = tuple(f"{label:03d}" for label in range(1000))
 
     def __init__(
-        self,
-        data_dir: str = "data",
-        download: bool = False,
-        n_images: int = 128_000,
-        batch_size: int = 64,
-        max_samples: int | None = None,
-        n_predict: int = 64,
+        self, data_dir: str = "data", download: bool = False, n_images: int = 128_000, **settings: Any
     ) -> None:
-        super().__init__(batch_size=batch_size, max_samples=max_samples, n_predict=n_predict)
+        super().__init__(**settings)
         check_counts(n_images=n_images)
         self.n_images = n_images
         self.digits = MNISTDataModule(data_dir, download)
@@ -58,7 +50,7 @@ class StackedMNISTDataModule(ImageDataModule):
         """Downloads MNIST by torchvision, if asked to and if it is found nowhere."""
         self.digits.prepare_data()
 
-    def read(self, split: Literal["train", "test"]) -> tuple[Tensor, Tensor]:
+    def read(self, split: str) -> tuple[Tensor, Tensor]:
         """Bytes `(n, 3, 28, 28)` and labels `(n,)`."""
         pixels, digits = self.digits.read(split)
         n = self.n_images if split == "train" else len(pixels)

@@ -34,6 +34,7 @@ from lit_gans import GAN, DiscriminatorHook, cli
 from lit_gans.judges import ClassifierJudge
 from lit_gans.penalties import R1, ZeroGP
 from tests.idx_files import write_mnist
+from tests.image_sets import PEOPLE, write_celeba, write_cifar10, write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -136,6 +137,17 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     if "MNISTDataModule" in configs[0].read_text():
         write_mnist(tmp_path / "images", n_train=320, n_test=64)
         settings["data.data_dir"] = tmp_path / "images"
+    if "CIFAR10DataModule" in configs[0].read_text():
+        write_cifar10(tmp_path / "images", n=72)
+        settings["data.data_dir"] = tmp_path / "images"
+    if "CelebADataModule" in configs[0].read_text():
+        write_celeba(tmp_path / "images", PEOPLE * 10)
+        settings |= {"data.data_dir": tmp_path / "images", "data.num_workers": 1}
+    if "ImageFolderDataModule" in configs[0].read_text():
+        write_folder(tmp_path / "images", [f"{i}.png" for i in range(80)])
+        settings |= {"data.folder": tmp_path / "images", "data.num_workers": 1}
+    if "ResNetGenerator" in path.read_text():  # of the papers' width an iteration takes ten seconds
+        settings |= {f"model.{player}.init_args.width": 8 for player in ("generator", "discriminator")}
     if "StackedMNISTDataModule" in configs[0].read_text():
         settings["data.n_images"] = 300
         digits = MNISTDataModule(str(tmp_path / "images"))
