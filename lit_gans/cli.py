@@ -1,7 +1,7 @@
 """The command line: `lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …]`.
 
 `probe` looks at checkpoints with the config's probes, without training: `--ckpt_path FILE_OR_FOLDER`. Beside these,
-with arguments of their own: `lit-gans claims` and `lit-gans judge`.
+with arguments of their own: `lit-gans claims`, `lit-gans judge` and `lit-gans compare`.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 import callbacks
 import datamodules
 
-from . import claims, judges, networks, probing
+from . import claims, compare, judges, networks, probing
 from .gan import GAN
 from .losses import Objective
 from .penalties import Output, Penalty
@@ -44,7 +44,7 @@ class GANArgumentParser(LightningArgumentParser):
         """One line; Lightning's is pages long and buries the message."""
         print(
             "usage: lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …] [--KEY VALUE …], "
-            "or lit-gans claims|judge --help",
+            "or lit-gans claims|compare|judge --help",
             file=file,
         )
 
@@ -140,6 +140,7 @@ def main(args: list[str] | None = None) -> None:
     given = sys.argv[1:] if args is None else args
     apart: dict[str, Callable[[list[str]], None]] = {
         "claims": claims.main,
+        "compare": compare.main,
         "judge": partial(judges.main, datamodules.GANDataModule),
     }
     if given[:1] and given[0] in apart:
@@ -156,7 +157,7 @@ def main(args: list[str] | None = None) -> None:
         save_config_kwargs={"overwrite": True},
         parser_kwargs={
             "description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare; `lit-gans "
-            "judge` trains a judge of images for `SQDLogger`."
+            "compare` puts runs side by side on a page; `lit-gans judge` trains a judge of images for `SQDLogger`."
         },
         args=args,
     )

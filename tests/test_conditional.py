@@ -73,7 +73,15 @@ def test_probes_memory_and_averages_go_along(example, tmp_path):
     gan, notes = example.build(seeds=[1, 2], ema=0.9), Notes()
     probes = [SampleGrid(5), LandscapeProbe(5, n_samples=2, n_directions=2, reach=1.0), OnlineEWC(1.0, 5)]
     before = state(gan)
-    train(gan, 10, DigitsDataModule(max_samples=320), callbacks=probes, logger=notes, limit_val_batches=1, log_every_n_steps=1)
+    train(
+        gan,
+        10,
+        DigitsDataModule(max_samples=320),
+        callbacks=probes,
+        logger=notes,
+        limit_val_batches=1,
+        log_every_n_steps=1,
+    )
     assert all(value.isfinite().all() for value in state(gan).values())
     assert any(not torch.equal(value, before[name]) for name, value in state(gan).items())
     assert notes.of("landscape/local_maxima")

@@ -13,6 +13,7 @@ from .landscapes import landscapes
 from .paths import gradient_paths
 from .ranks import layer_ranks
 from .recurrence import recurrences
+from .runs import runs
 from .samples import images, points, tile
 from .scores import fixed_fakes, noisy_scores
 from .sqd import sqd
@@ -35,6 +36,7 @@ __all__ = [
     "noisy_scores",
     "points",
     "recurrences",
+    "runs",
     "sqd",
     "tile",
     "value_surfaces",
