@@ -26,7 +26,8 @@ def outputs(notebook, kind):
 def test_it_runs_from_first_to_last(notebook, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     for cell in notebook.cells:
-        cell.source = re.sub(r"ITERATIONS = [\d_]+", "ITERATIONS = 20", cell.source).replace("[0, 1, 2]", "[0]")
+        shorter = re.sub(r"ITERATIONS = [\d_]+", "ITERATIONS = 20", cell.source).replace("[0, 1]", "[0]")
+        cell.source = shorter.replace("task_length=1000", "task_length=10")
     stored = len(outputs(notebook, "display_data"))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
     pictures = outputs(notebook, "display_data")
@@ -43,6 +44,6 @@ def test_what_is_stored_was_run_in_full_and_shows_what_it_tells(notebook):
     assert not outputs(notebook, "error")
     told = re.findall(r"^(\S.*?)  +modes .*: \[([\d, ]+)\]", outputs(notebook, "stream")[-1].text, re.MULTILINE)
     modes = {name: [int(number) for number in numbers.split(",")] for name, numbers in told}
-    assert modes["R1 and Adam"] == [8, 8, 8]
+    assert modes["R1 and Adam"] == [8, 8]
     assert sum(modes["plain SGD"]) < sum(modes["Adam"])
-    assert (ROOT / "docs" / "ring.ipynb").stat().st_size < 600_000
+    assert (ROOT / "docs" / "ring.ipynb").stat().st_size < 800_000
