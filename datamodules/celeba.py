@@ -30,7 +30,10 @@ class CelebADataModule(DownloadedDataModule, ImageFilesDataModule):
     """
 
     torchvision_name = "CelebA"
-    own_way = f"put {_IMAGES}/, {_PARTITION} and {_IDENTITIES} into DATA_DIR/celeba and name it by `--data.data_dir`"
+    own_way = (
+        f"put {_IMAGES}/ (the images), {_PARTITION} (their splits) and {_IDENTITIES} (who it is: the labels) into a "
+        f"folder `celeba`, and name the folder that this lies in by `--data.data_dir`"
+    )
 
     @property
     def root(self) -> Path:
@@ -75,7 +78,7 @@ class CelebADataModule(DownloadedDataModule, ImageFilesDataModule):
 def _numbers(path: Path) -> dict[str, int]:
     """A list of `name number`, line by line."""
     numbers = {}
-    for i, line in enumerate(path.read_text().splitlines(), start=1):
+    for i, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         name, _, number = line.strip().partition(" ")
         if not number.strip().isdigit():
             raise ValueError(f"{path}, line {i}: expected an image's name and a number, got {line!r}; fetch it again")

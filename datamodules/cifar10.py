@@ -66,10 +66,10 @@ class CIFAR10DataModule(DownloadedDataModule):
 
 def _read_binary(path: Path) -> tuple[Tensor, Tensor]:
     """Records of a label's byte and the 3072 of an image."""
-    content = torch.frombuffer(bytearray(path.read_bytes() or b"\0"), dtype=torch.uint8)
+    content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
     record = 1 + int(np.prod(_SHAPE))
-    if len(content) % record:
-        raise _damaged(path, f"it holds {len(content)} bytes, which is no multiple of {record}")
+    if len(content) == 0 or len(content) % record:
+        raise _damaged(path, f"it holds {len(content)} bytes, and every image takes {record}")
     labels, images = content.reshape(-1, record).split([1, record - 1], dim=1)
     return _checked(path, images, labels[:, 0].tolist())
 
@@ -80,16 +80,18 @@ def _read_pickled(path: Path) -> tuple[Tensor, Tensor]:
         with path.open("rb") as file:
             content: Any = _ArraysOnly(file, encoding="bytes").load()
         images, labels = content[b"data"], content[b"labels"]
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError) as error:
+    except Exception as error:  # a damaged pickle may raise anything
         raise _damaged(path, f"it cannot be read ({type(error).__name__}: {error})") from error
+    if not isinstance(labels, list):
+        raise _damaged(path, f"its labels are no list but of type {type(labels).__name__}")
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (len(labels), np.prod(_SHAPE)):
         raise _damaged(path, f"it holds no bytes of {len(labels)} images of 3 x 32 x 32")
     return _checked(path, torch.from_numpy(images.copy()), labels)
 
 
 def _checked(path: Path, images: Tensor, labels: list[int]) -> tuple[Tensor, Tensor]:
-    if not all(isinstance(label, int) and 0 <= label < 10 for label in labels):
-        raise _damaged(path, f"labels run from 0 to 9, and one is {max(labels)}")
+    if wrong := [label for label in labels if not isinstance(label, int) or not 0 <= label < 10]:
+        raise _damaged(path, f"labels run from 0 to 9, and one is {wrong[0]!r}")
     return images, torch.tensor(labels)
 
 

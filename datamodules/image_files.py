@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -89,8 +90,10 @@ class ImageFilesDataModule(ImageDataModule):
             ValueError: If it cannot be read; names it.
         """
         with opened(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB" if self.channels == 3 else "L")
-            pixels: Tensor = self._shape(upright)
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # of two bytes PIL would make white whatever is above 255
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            pixels: Tensor = self._shape(upright.convert("RGB" if self.channels == 3 else "L"))
         return pixels
 
 

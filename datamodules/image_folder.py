@@ -1,5 +1,7 @@
 """Any folder of images."""
 
+import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ class ImageFolderDataModule(ImageFilesDataModule):
     """All images in a folder and in the folders below, as squares of one size.
 
     If every image lies in a subfolder, the subfolders are the classes, in the order of their names; otherwise there are
-    no labels. A share of the images, always the same for the same folder, is held out for validation and test.
+    no labels. A share of the images, always the same for the same folder, is held out for validation and test. Links to
+    folders are followed; files and folders whose name starts with a dot are not looked at.
 
     Args:
         folder: Where the images are: bmp, jpg, jpeg, png or webp, in upper or lower case.
@@ -35,11 +38,20 @@ class ImageFolderDataModule(ImageFilesDataModule):
         self.folder, self.held_out = folder, held_out
 
     def files(self, split: str) -> ImageFiles:
-        """Those trained on, or those held out."""
+        """Those trained on, or those held out, in random order: the first few show all classes."""
+        paths, labels = self.everything
+        n_held_out = min(max(round(self.held_out * len(paths)), 1), len(paths) - 1)
+        order = torch.randperm(len(paths), generator=stream(0, "data/held out"))
+        chosen = order[n_held_out:] if split == "train" else order[:n_held_out]
+        return ImageFiles([paths[i] for i in chosen.tolist()], None if labels is None else labels[chosen])
+
+    @cached_property
+    def everything(self) -> ImageFiles:
+        """All images, none of them broken, in the order of their paths."""
         root = Path(self.folder)
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}; name one that holds images by `--data.folder`")
-        paths = sorted(path for path in root.rglob("*") if _is_image(path))
+        paths = _images_below(root)
         if len(paths) < 2:
             raise ValueError(
                 f"{root} holds {len(paths)} images, and at least two are needed, one of them to be held out; looked "
@@ -51,12 +63,12 @@ class ImageFolderDataModule(ImageFilesDataModule):
         if all(path.parent != root for path in paths):
             self.class_names = tuple(sorted(set(folders)))
             labels = torch.tensor([self.class_names.index(name) for name in folders])
-        n_held_out = min(max(round(self.held_out * len(paths)), 1), len(paths) - 1)
-        order = torch.randperm(len(paths), generator=stream(0, "data/held out"))
-        chosen = order[n_held_out:] if split == "train" else order[:n_held_out]
-        chosen = chosen.sort().values
-        return ImageFiles([paths[i] for i in chosen.tolist()], None if labels is None else labels[chosen])
+        return ImageFiles(paths, labels)
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _images_below(root: Path) -> list[Path]:
+    found = []
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    return sorted(found)

@@ -10,11 +10,12 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
+from callbacks import SampleGrid
 from datamodules import CelebADataModule, CIFAR10DataModule, ImageFolderDataModule
 from lit_gans import GAN
 from lit_gans.networks import DCGANDiscriminator, DCGANGenerator
 from tests.image_sets import PEOPLE, python2_pickle, write_celeba, write_cifar10, write_folder
-from tests.toys import state, train
+from tests.toys import Notes, state, train
 
 # ------------------------------------------------------------------------------------------------------ any folder
 
@@ -323,3 +324,23 @@ def test_a_game_is_played_on_each(name, tmp_path):
     assert all(value.isfinite().all() for value in state(gan).values())
     assert any(not torch.equal(value, before[key]) for key, value in state(gan).items())
     assert gan.sample(2).shape == (2, 2, *shape)
+
+
+def test_dcgan_plays_a_few_hundred_iterations_on_colour(tmp_path):
+    """Patches of a photograph, 32 x 32; of a quarter of the width, the full one is `--model.generator.width 64`."""
+    astronaut = Image.fromarray(pytest.importorskip("skimage.data").astronaut())
+    (tmp_path / "patches").mkdir()
+    for i in range(150):
+        left, top = torch.randint(0, 512 - 96, (2,), generator=torch.Generator().manual_seed(i)).tolist()
+        astronaut.crop((left, top, left + 96, top + 96)).save(tmp_path / "patches" / f"{i}.png")
+    data = ImageFolderDataModule(str(tmp_path / "patches"), image_size=32, in_memory=True, batch_size=32)
+    pl.seed_everything(0, verbose=False)
+    gan = GAN(DCGANGenerator(16, (3, 32, 32), width=16), DCGANDiscriminator((3, 32, 32), width=16), latent_dim=16)
+    grid, notes = SampleGrid(150, n_samples=16), Notes()
+    train(gan, 300, data, callbacks=[grid], logger=notes, log_every_n_steps=1, default_root_dir=tmp_path, max_epochs=-1)
+    losses = [notes.of(f"{player}/adversarial") for player in "dg"]
+    assert all(len(of) == 300 and np.isfinite(list(of.values())).all() for of in losses)
+    assert len(list(tmp_path.rglob("sample_grid/*.png"))) == 3
+    fakes, reals = gan.sample(64, seed=0), data.reals(64)
+    assert (fakes.mean((0, 2, 3)) - reals.mean((0, 2, 3))).abs().max() < 0.3  # the photograph's colours
+    assert fakes.std(0).mean() > 0.1  # and not one image
