@@ -40,10 +40,6 @@ class GANDataModule(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.n_predict = n_predict
 
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the trainer, for workers that are not forked: they are sent this module, since it makes batches."""
-        return {**self.__dict__, "trainer": None}
-
     @property
     @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,7 +71,7 @@ class ImageFilesDataModule(ImageDataModule):
         if self.in_memory:
             return super().source(split)
         paths, labels = self.found(split)
-        return StoredSource(torch.arange(len(paths)), labels, Decoding(self, paths), name=type(self).__name__)
+        return StoredSource(torch.arange(len(paths)), labels, partial(self.images, paths), name=type(self).__name__)
 
     def read(self, split: str) -> tuple[Tensor, Tensor | None]:
         """Decodes a whole split, `(n, *sample_shape)`."""
@@ -82,6 +83,10 @@ class ImageFilesDataModule(ImageDataModule):
         if split not in self._files:
             self._files[split] = self.files(split)
         return self._files[split]
+
+    def images(self, paths: Sequence[Path], places: Tensor) -> Tensor:
+        """Of a list of files those in some places `(n,)`, `(n, *sample_shape)` in [-1, 1]."""
+        return self.scale(torch.stack([self.decoded(paths[place]) for place in places.tolist()]))
 
     def decoded(self, path: Path) -> Tensor:
         """One image as bytes, of shape `sample_shape`.
@@ -95,17 +100,6 @@ class ImageFilesDataModule(ImageDataModule):
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             pixels: Tensor = self._shape(upright.convert("RGB" if self.channels == 3 else "L"))
         return pixels
-
-
-class Decoding:
-    """From places in a list of files to images in [-1, 1]; a class, for workers have to be sent it."""
-
-    def __init__(self, data: ImageFilesDataModule, paths: Sequence[Path]) -> None:
-        self.decoded, self.scale, self.paths = data.decoded, data.scale, paths
-
-    def __call__(self, places: Tensor) -> Tensor:
-        """Images `(n, *sample_shape)` of places `(n,)`."""
-        return self.scale(torch.stack([self.decoded(self.paths[place]) for place in places.tolist()]))
 
 
 @contextmanager

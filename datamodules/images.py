@@ -20,7 +20,7 @@ class ImageDataModule(GANDataModule):
         batch_size: Samples per D update, seed and process.
         max_samples: Train on the first so many images only; None takes all. `labelled` stays whole.
         n_predict: How many latents `predict` runs on.
-        num_workers: Processes that make batches ahead; 0 makes each when it is asked for. They change no bit.
+        num_workers: Threads that make batches ahead; 0 makes each when it is asked for. They change no bit.
         pin_memory: Hands batches to a GPU from page-locked memory.
         on_device: Keeps the training images on the trainer's device, as bytes, and cuts batches there; for sets that
             fit.

@@ -23,8 +23,8 @@ class GameLoader:
     and a resumed loader continues with the very next item. Each `iter(loader)` gives `len(loader)` items; one
     that starts within a pass (after `break`, `limit_train_batches` or a resume) runs into the next pass.
 
-    Without workers no `torch.utils.data.DataLoader` is involved: its overhead exceeds the step of a small network. With
-    workers one fetches items ahead, in other processes; they are the same ones, bit for bit.
+    No `torch.utils.data.DataLoader` is involved: its overhead exceeds the step of a small network. Workers fetch items
+    ahead, the same ones, bit for bit.
 
     Args:
         source: The samples.
@@ -34,7 +34,7 @@ class GameLoader:
         rank: Which share of every pass this process sees.
         world_size: The number of processes.
         seed: The stream when `seeds` is None; None takes `torch.initial_seed()`, set by `seed_everything`.
-        num_workers: Processes that fetch items ahead; 0 fetches each when it is asked for.
+        num_workers: Threads that fetch items ahead; 0 fetches each when it is asked for.
         pin_memory: Hands out items in page-locked memory, which a GPU copies from while it computes.
 
     Raises:
@@ -90,9 +90,10 @@ class GameLoader:
     def item(self, number: int) -> Batch:
         """The item of a number, counted from the start of the stream."""
         epoch, position = divmod(number, self._length)
-        if self._rows is None or self._rows[0] != epoch:
-            self._rows = epoch, self._open(epoch)
-        return self.source.take(self._rows[1][position])
+        opened = self._rows  # another worker may open another epoch meanwhile
+        if opened is None or opened[0] != epoch:
+            self._rows = opened = epoch, self._open(epoch)
+        return self.source.take(opened[1][position])
 
     def _open(self, epoch: int) -> Tensor:
         """The rows of one epoch, `(len(self), n_critic * S * B, ...)`: one item per entry."""

@@ -19,7 +19,7 @@ class OrderedLoader:
         batch_size: B, samples per batch and process.
         rank: Which share this process sees.
         world_size: The number of processes.
-        num_workers: Processes that fetch batches ahead; 0 fetches each when it is asked for.
+        num_workers: Threads that fetch batches ahead; 0 fetches each when it is asked for.
         pin_memory: Hands out batches in page-locked memory.
     """
 

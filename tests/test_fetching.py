@@ -1,7 +1,8 @@
 """Workers, pinned memory and data on the device: they change when batches are made, and no bit of them."""
 
 import gc
-import multiprocessing
+import threading
+import time
 from itertools import islice
 
 import pytest
@@ -67,13 +68,31 @@ def test_fetching_draws_nothing_from_the_game():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_no_process_outlives_its_epoch():
+def test_workers_work_ahead_and_no_further_than_that():
+    made, at_work = [], threading.Semaphore(0)
+
+    def slow(samples):
+        made.append(threading.current_thread().name)
+        at_work.release()
+        return samples
+
+    loader = iter(GameLoader(StoredSource(torch.arange(200), convert=slow), 5, num_workers=2))
+    next(loader)
+    for _ in range(5):  # the first, and two for each worker
+        assert at_work.acquire(timeout=10)
+    time.sleep(0.05)
+    assert len(made) == 5
+    assert {name.rpartition("_")[0] for name in made} == {"fetching"}
+    loader.close()
+
+
+def test_no_thread_outlives_its_epoch():
     loader = GameLoader(stored(), 5, num_workers=2)
     for _ in range(3):
         list(islice(iter(loader), 2))
     list(loader)
     gc.collect()
-    assert multiprocessing.active_children() == []
+    assert not [each for each in threading.enumerate() if each.name.startswith("fetching")]
 
 
 def test_an_error_in_a_worker_says_what_it_is():
