@@ -170,21 +170,22 @@ class GAN(Evaluation):
         """What G sees in one update, likewise."""
         return map(self.generator_step, batch.parts(self.accumulate, len(self.seeds_axis)))
 
-    def discriminator_step(self, batch: RealBatch) -> DiscriminatorStep:
-        """What D sees in one update: reals, and fakes without a gradient to G."""
-        with torch.no_grad():
-            fake = self.fakes(batch)
-        for hook in self.hooks:
-            fake = hook.mix_fakes(fake)
+    def discriminator_step(self, batch: RealBatch, fake: Tensor | None = None) -> DiscriminatorStep:
+        """What D sees in one update: reals, and fakes without a gradient to G, or given ones as they are."""
+        if fake is None:
+            with torch.no_grad():
+                fake = self.fakes(batch)
+            for hook in self.hooks:
+                fake = hook.mix_fakes(fake)
         real, fake = self._perturbed(batch.samples), self._perturbed(fake)
         logits = self.logits_for(batch)
         real_logits, fake_logits = logits_of_both(logits, real, fake, len(self.seeds_axis), self._samplewise)
         draws = self.draws.recording()
         return DiscriminatorStep(logits, real, fake, real_logits, fake_logits, batch.labels, draws)
 
-    def generator_step(self, batch: RealBatch) -> GeneratorStep:
-        """What G sees in one update: its fakes, and D(x) if the objective compares."""
-        fake = self._perturbed(self.fakes(batch))
+    def generator_step(self, batch: RealBatch, fake: Tensor | None = None) -> GeneratorStep:
+        """What G sees in one update: its fakes, fresh or given, and D(x) if the objective compares."""
+        fake = self._perturbed(self.fakes(batch) if fake is None else fake)
         real = self._perturbed(batch.samples)
         logits = self.logits_for(batch)
         real_logits = logits(real) if self.loss.needs_real else None
@@ -219,19 +220,45 @@ class GAN(Evaluation):
 
     def descend(self, name: str, steps: Iterable[Step]) -> None:
         """One optimizer step of a player on the sum of its terms, a mean over the steps: one per part of its batch."""
-        player, optimizer = self.players[name], self._optimizers[name]
-        for parameter in player.parameters:  # as zero_grad does, whose bookkeeping is felt beside a small network
+        self.differentiate(name, steps)
+        self.move(name)
+
+    def differentiate(self, name: str, steps: Iterable[Step]) -> None:
+        """Gives a player its gradient, the mean over the steps."""
+        for parameter in self.players[name].parameters:  # zero_grad's bookkeeping is felt beside a small network
             parameter.grad = None
-        numbers = averaged([self._backward(player, step) for step in steps])
+        seen = []
+        for step in steps:
+            loss, numbers = self.measure(name, step)
+            self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
+            seen.append(numbers)
+        self.note(name, averaged(seen))
+
+    def measure(self, name: str, step: Step) -> tuple[Tensor, Terms]:
+        """A player's scalar loss on a step, and what is to be logged of it, of shape `(...)`; in full precision."""
+        player = self.players[name]
+        with full_precision(self.device):
+            losses = means(player.terms(step), len(self.seeds_axis) + 1)
+            watched = player.watch(step) if self._log_is_due else {}
+            return total(losses), {**{term: value.detach() for term, value in losses.items()}, **watched}
+
+    def note(self, name: str, numbers: Terms) -> None:
+        """Keeps a player's numbers for the log, and how long its gradient is."""
         if self._log_is_due:
-            norm = gradient_norm(player.parameters, self.seeds_axis)
-            numbers["gradient_norm"] = norm / loss_scale(self.trainer)
-        self._latest.update({f"{player.letter}/{number}": value for number, value in numbers.items()})
-        # Lightning's wrapper advances `global_step`. Other players' steps go past it, through the same strategy.
-        if player.keeps_time:
-            optimizer.step()
+            norm = gradient_norm(self.players[name].parameters, self.seeds_axis)
+            numbers = {**numbers, "gradient_norm": norm / loss_scale(self.trainer)}
+        self._latest.update({f"{self.players[name].letter}/{key}": value for key, value in numbers.items()})
+
+    def move(self, name: str) -> None:
+        """Steps a player's optimizer, through the strategy, and with it the precision plugin."""
+        if self.players[name].keeps_time:  # Lightning's wrapper advances `global_step`; others go past it
+            self._optimizers[name].step()
         else:
-            self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
+            self.trainer.strategy.optimizer_step(self.optimizer_of(name), lambda: None)
+
+    def optimizer_of(self, name: str) -> Optimizer:
+        """A player's own optimizer, without Lightning's wrapper."""
+        return self._optimizers[name].optimizer
 
     def discriminator_updated(self) -> None:
         """Counts a D update and tells the hooks."""
@@ -285,6 +312,8 @@ class GAN(Evaluation):
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
         self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
+        if stage == "fit":
+            self.update.check(self)
 
     def on_train_start(self) -> None:
         """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
@@ -314,15 +343,6 @@ class GAN(Evaluation):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
-
-    def _backward(self, player: Player, step: Step) -> Terms:
-        """Adds the gradient of a step to the player's, and gives what is to be logged, of shape `(...)`."""
-        with full_precision(self.device):
-            losses = means(player.terms(step), len(self.seeds_axis) + 1)
-            loss = total(losses)
-            self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
-            watched = player.watch(step) if self._log_is_due else {}
-        return {**{term: value.detach() for term, value in losses.items()}, **watched}
 
     def _perturbed(self, samples: Tensor) -> Tensor:
         for hook in self.hooks:
