@@ -27,7 +27,7 @@ import datamodules
 
 from . import claims, compare, judges, networks, probing
 from .gan import GAN
-from .losses import Objective
+from .losses import Divergence, Objective
 from .penalties import Output, Penalty
 from .schedules import Schedule
 from .updates import Update
@@ -216,7 +216,7 @@ def _names() -> dict[str, list[str]]:
         "data": _subclasses(datamodules.GANDataModule),
         "model.generator": [name for name in networks.__all__ if name.endswith("Generator")],
         "model.discriminator": [name for name in networks.__all__ if name.endswith("Discriminator")],
-        "model.loss": _subclasses(Objective),
+        "model.loss": [*_subclasses(Objective), *_subclasses(Divergence)],
         "model.penalties": of_penalties,
         "model.update": _subclasses(Update),
         "model.generator_optimizer": optimizers,
