@@ -68,7 +68,11 @@ class ImageFolderDataModule(ImageFilesDataModule):
 
 def _images_below(root: Path) -> list[Path]:
     found = []
+    seen = {os.path.realpath(root)}
     for folder, below, names in os.walk(root, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
+        # Each real folder once: a link may lead back to one above.
+        real = {name: os.path.realpath(Path(folder, name)) for name in below if not name.startswith(".")}
+        below[:] = [name for name, path in sorted(real.items()) if path not in seen]
+        seen |= set(real.values())
         found += [Path(folder, name) for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
     return sorted(found)

@@ -76,8 +76,8 @@ def monitored(trainer: pl.Trainer) -> None:
         if isinstance(name, str) and name not in logged and not name.startswith("val/"):
             meant = difflib.get_close_matches(name, logged, n=1)
             rank_zero_warn(
-                f"{type(callback).__name__} monitors {name!r}, which has not been logged so far; nothing happens "
-                f"before it is.{f' Did you mean {meant[0]!r}?' if meant else ''} Logged: {', '.join(sorted(logged))}"
+                f"{type(callback).__name__} monitors {name!r}, which has not been logged so far."
+                f"{f' Did you mean {meant[0]!r}?' if meant else ''} Logged: {', '.join(sorted(logged))}"
             )
 
 

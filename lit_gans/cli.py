@@ -10,6 +10,7 @@ import inspect
 import logging
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -20,12 +21,13 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 # Importing the packages makes their classes known to the parser, so that configs may use bare class names.
 import callbacks
 import datamodules
 
-from . import claims, compare, judges, networks, probing
+from . import checks, claims, compare, judges, networks, probing
 from .gan import GAN
 from .losses import Divergence, Objective
 from .penalties import Output, Penalty
@@ -94,7 +96,7 @@ class GANCLI(LightningCLI):
         """Builds everything; what a class refuses is told as an error of the command, without a traceback."""
         try:
             super().instantiate_classes()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, MisconfigurationException) as error:
             self.parser.error(str(error), error)
         for network in ("generator", "discriminator"):
             _forget_what_is_not_taken(self.model.hparams[network])
@@ -106,8 +108,8 @@ class GANCLI(LightningCLI):
             if subcommand != "probe" and given.ckpt_path and (path := Path(given.ckpt_path)).exists():
                 probing.same_game(path, self.model, given.weights_only)
             super()._run_subcommand(subcommand)
-        except (FileNotFoundError, ValueError) as error:
-            if isinstance(error, ValueError) and self.trainer.has_begun:
+        except (FileNotFoundError, ValueError, MisconfigurationException) as error:
+            if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
             self.parser.error(str(error), error)
 
@@ -161,6 +163,13 @@ def main(args: list[str] | None = None) -> None:
         },
         args=args,
     )
+
+
+def _is_refusal(error: ValueError) -> bool:
+    """Whether our own checks or data say what is wrong, in the first step or later: a traceback would bury it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module: str = frames[-1].f_globals.get("__name__", "") if frames else ""
+    return module == checks.__name__ or module.startswith("datamodules.")
 
 
 def _forget_what_is_not_taken(config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
 
@@ -42,3 +43,5 @@ def publish(trainer: pl.Trainer, numbers: Mapping[str, float], iteration: int, b
     trainer.progress_bar_metrics.update({key: numbers[key] for key in bar if key in numbers})
     for logger in trainer.loggers:
         logger.log_metrics(dict(numbers), step=iteration)
+        if isinstance(logger, CSVLogger):  # which writes at steps 99, 199, … alone, and none of ours is one of these
+            logger.save()

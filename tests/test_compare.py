@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import yaml
 from PIL import Image
+from pytorch_lightning.loggers import CSVLogger
 
 from callbacks import LatentInterpolation, SampleGrid
 from datamodules import RingDataModule
@@ -254,9 +256,11 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
     text = refusal(capsys, tmp_path / "runs")
     assert "holds 2 runs; name those that you mean" in text
     assert str(two) in text
-    assert "no folder nowhere for page.html; make it" in refusal(capsys, one, "--file", "nowhere/page.html")
-    for names in (["x"], ["x", "x"]):
-        text = refusal(capsys, one, two, "--file", tmp_path / "page.html", "--names", *names)
+    assert "nowhere/page.html is no file that can be written" in refusal(capsys, one, "--file", "nowhere/page.html")
+    assert "is no file that can be written" in refusal(capsys, one, "--file", tmp_path)
+    assert "a run was given twice" in refusal(capsys, one, one, "--file", tmp_path / "page.html")
+    for names in ("x", "x,x"):
+        text = refusal(capsys, "--names", names, one, two, "--file", tmp_path / "page.html")
         assert "names must be one for each of 2 runs, and differ" in text
     assert not (tmp_path / "page.html").exists()
 
@@ -268,13 +272,40 @@ def test_mistakes_are_told_in_a_sentence(tmp_path, capsys):
         (["runs/ring/version_0", "runs/ring/version_1"], ["version_0", "version_1"]),
         (["a/x/version_0", "b/x/version_0"], ["a", "b"]),
         (["runs/ring/version_0"], ["version_0"]),
-        (["r/x", "r/x"], ["r/x", "r/x"]),
+        (["runs/digits/version_2", "runs/ring/version_1"], ["digits/version_2", "ring/version_1"]),
     ],
 )
 def test_runs_are_called_after_what_tells_them_apart(paths, names, tmp_path):
     assert [name.replace(f"{tmp_path}/", "") for name in distinct_names([tmp_path / path for path in paths])] == names
 
 
+def test_what_a_going_run_has_half_written_is_left_out(tmp_path):
+    folder = write_run(tmp_path / "a", pictures={"sample_grid": [0, 10]}, tables={"odd.csv": "step,x\none,1\n5,2\n"})
+    whole = (folder / "sample_grid" / "00000010.png").read_bytes()
+    (folder / "sample_grid" / "00000020.png").write_bytes(whole[: len(whole) // 2])
+    run = read_run(folder, "a")
+    assert list(run.pictures["sample_grid"]) == [0, 10]
+    assert run.series["x"].iterations.tolist() == [5]
+    (folder / "config.yaml").write_text("a: [")
+    with pytest.raises(ValueError, match=r"config\.yaml cannot be read"):
+        read_run(folder, "a")
+
+
+def test_numbers_are_in_the_table_while_the_run_goes_on(tmp_path):
+    seen = []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer, gan, *_):
+            path = tmp_path / "run" / "metrics.csv"
+            seen.append(path.exists() and "d/adversarial" in path.read_text())
+
+    train(ring_gan(), 3, callbacks=[Look()], logger=CSVLogger(tmp_path, "", "run"), log_every_n_steps=2)
+    assert seen == [False, True, True]
+
+
 def test_a_run_is_found_below(tmp_path):
     folder = write_run(tmp_path / "ring" / "version_3")
     assert find_run(tmp_path / "ring") == find_run(folder) == folder
+    (folder / "checkpoints").mkdir()
+    write_run(tmp_path / "ring" / "version_4")  # what `lit-gans test` leaves
+    assert find_run(tmp_path / "ring") == folder

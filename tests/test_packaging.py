@@ -68,7 +68,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
         names = set(archive.namelist())
         (entry_points,) = (archive.read(name) for name in names if name.endswith("/entry_points.txt"))
     info = {name for name in names if ".dist-info/" in name}
-    assert names - info == sources() | {f"{name}/py.typed" for name in PACKAGES}
+    assert names - info == sources() | {f"{name}/py.typed" for name in PACKAGES} | {"lit_gans/compare/page.html"}
     assert any(name.endswith("licenses/LICENSE") for name in info)
     assert b"lit-gans = lit_gans.cli:main" in entry_points
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from PIL import Image
 
 from ..plotting import Array
 
@@ -55,6 +56,7 @@ def find_run(path: Path) -> Path:
     if _is_run(path):
         return path
     below = sorted({file.parent for file in path.rglob("config.yaml") if _is_run(file.parent)})
+    below = [folder for folder in below if (folder / "checkpoints").is_dir()] or below  # not what `test` has left
     if not below:
         raise ValueError(
             f"{path} holds no run: neither it nor a folder below has a config.yaml or a table; name a folder that "
@@ -73,7 +75,10 @@ def read_run(folder: Path, name: str) -> Run:
         name: What the run shall be called.
     """
     config = folder / "config.yaml"
-    content = yaml.safe_load(config.read_text()) if config.exists() else {}
+    try:
+        content = yaml.safe_load(config.read_text()) if config.exists() else {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{config} cannot be read ({error}); leave this run out, or mend the file") from error
     # The loggers' table first: it is the same everywhere, and a probe's own may have been begun anew.
     tables = sorted(folder.glob("*.csv"), key=lambda path: (path.name != "metrics.csv", path.name))
     series: dict[str, Series] = {}
@@ -90,7 +95,7 @@ def _is_run(folder: Path) -> bool:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """The rows of a table; of a run that is going on the last line may be half written, and is left out."""
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
     return list(csv.DictReader(whole))
 
@@ -101,7 +106,7 @@ def _series(rows: list[dict[str, str]]) -> dict[str, Series]:
     for row in rows:
         place = row.get("iteration") or row.get("step")
         for column, text in row.items():
-            if place and column not in _PLACES and (number := _number(text)) is not None:
+            if place and place.isdigit() and column not in _PLACES and (number := _number(text)) is not None:
                 measured.setdefault(column, {})[int(place)] = number
     keys = [column for column in measured if "/seed_" not in column]
     return {key: _of_all_seeds(key, measured) for key in keys}
@@ -130,7 +135,19 @@ def _number(text: str | None) -> float | None:
 
 def _pictures(folder: Path) -> dict[int, Path]:
     """The pictures `<iteration>.png` of a probe."""
-    return {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+    found = {int(path.stem): path for path in sorted(folder.glob("*.png")) if path.stem.isdigit()}
+    if found and not _is_whole(found[max(found)]):  # of a run that is going on
+        del found[max(found)]
+    return found
+
+
+def _is_whole(picture: Path) -> bool:
+    try:
+        with Image.open(picture) as image:
+            image.load()
+    except OSError:
+        return False
+    return True
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ def maximum_mean_discrepancy(real: Tensor, fake: Tensor, bandwidth: float | None
         bandwidth: σ, in units of the data; None is the median distance between two reals.
 
     Returns:
-        Shape `()`.
+        Shape `()`; NaN without a bandwidth where most reals are alike, whose median distance is 0.
 
     Source: Gretton et al. 2012, eq. 3; beyond the papers of this collection.
     """
