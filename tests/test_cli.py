@@ -435,3 +435,15 @@ def test_an_interrupted_run_keeps_what_it_has(run, monkeypatch):
 def test_a_key_of_a_penalty_that_is_not_there_is_told_so(refused):
     message = refused("fit", RING, **{"model.penalties.r1.weight": 1})
     assert "This config has no penalty r1; add it first" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model.accumulate": 3}, "accumulate is 3, but a real batch holds 256 samples"),
+        ({"data.batch_size": 10**7}, "but one pass holds only"),
+        ({"trainer.gradient_clip_val": 1.0}, "gradient clipping is not supported for manual optimization"),
+    ],
+)
+def test_what_is_refused_when_the_trainer_has_begun_is_told_without_a_traceback(settings, message, refused):
+    assert message in refused("fit", RING, **QUICK, **settings)
