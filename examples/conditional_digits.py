@@ -3,9 +3,9 @@
     python examples/conditional_digits.py
 
 `GAN` has a place for either player: `fakes` makes G's samples for a batch of reals, `logits_for` is D as that batch's
-step sees it. Here G gets the class as the last ten latents, D as ten planes beside the image, which are 0 where no class
-is given: probes, and whoever else knows no labels, see D of an image alone. Seeds, penalties, accumulation, EMA and
-memory of weights work as ever; a replayed fake would get the class of another, so leave `OldFakeReplay` out.
+step sees it. Here G gets the class as the last ten latents, D as ten planes beside the image, which are 0 where no
+class is given: probes, and whoever else knows no labels, see D of an image alone. Seeds, penalties, accumulation, EMA
+and memory of weights work as ever; a replayed fake would get the class of another, so leave `OldFakeReplay` out.
 
 The class is read by a perceptron that was trained on real digits; a picture with a row per class lands in `runs/`.
 """

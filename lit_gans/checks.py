@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .penalties import GradientPenalty
+from .penalties import GradientPenalty, Roth
 
 
 def at_least_one(name: str, value: int) -> int:
@@ -34,9 +34,20 @@ def free(names: Collection[str], taken: Collection[str]) -> None:
         )
 
 
+def penalties(
+    given: Mapping[str, nn.Module], taken: Collection[str], loss: nn.Module, discriminator: nn.Module
+) -> None:
+    """A ValueError if penalties cannot be named so or do not fit the objective; a warning where batch norm mixes in."""
+    free(given, taken)
+    no_batch_norm_under(given, discriminator)
+    for penalty in given.values():
+        if isinstance(penalty, Roth):
+            penalty.fit(loss)
+
+
 def no_batch_norm_under(penalties: Mapping[str, nn.Module], discriminator: nn.Module) -> None:
     """A warning where a gradient penalty meets batch normalisation, which mixes other samples into a gradient."""
-    penalised = [name for name, penalty in penalties.items() if isinstance(penalty, GradientPenalty)]
+    penalised = [name for name, penalty in penalties.items() if isinstance(penalty, GradientPenalty | Roth)]
     if penalised and any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
         rank_zero_warn(
             f"{', '.join(penalised)}: the discriminator has batch normalisation, which couples the samples of a batch, "

@@ -108,8 +108,8 @@ class GAN(Evaluation):
         self.accumulate = checks.at_least_one("accumulate", accumulate)
         self.seeds = checks.distinct(seeds)
         self.loss = loss if loss is not None else NonSaturating()
-        checks.free(penalties or {}, taken=_LOGGED_BESIDE_PENALTIES)
-        checks.no_batch_norm_under(penalties or {}, discriminator)
+        self.loss.check(discriminator)
+        checks.penalties(penalties or {}, _LOGGED_BESIDE_PENALTIES, self.loss, discriminator)
         self.penalties = nn.ModuleDict(penalties or {})
         self.update = update if update is not None else Alternating()
         self.hooks: list[DiscriminatorHook] = []

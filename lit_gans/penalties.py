@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .hooks import DiscriminatorStep
+from .losses import Divergence, FDivergence, JensenShannon, Minimax, OriginalGAN
 from .schedules import Schedule, as_schedule
 
 
@@ -240,3 +241,52 @@ class DRAGAN(GradientPenalty):
     def points(self, step: DiscriminatorStep) -> Tensor:
         """`x + δ`."""
         return step.real + self.variance**0.5 * step.draws.normal(step.real)
+
+
+class Roth(Penalty):
+    """Roth et al.: what small Gaussian noise on both distributions would do to the objective, without the noise.
+
+    Of the original game, by the logit:
+
+    ```
+    Ω = E_x (1 - σ(D(x)))² ‖∇D(x)‖² + E_y σ(D(y))² ‖∇D(y)‖²
+    ```
+
+    and of another f-divergence `Ω = E_y f*''(ψ(y)) ‖∇ψ(y)‖²` with `ψ = g(D)`, at fakes alone. Noise of variance s²
+    changes the bound by `-½ s² Ω` where D is optimal: the paper's `γ/2` is our weight, γ the variance. The objective
+    says which form it is.
+
+    Args:
+        weight: λ, a number or a schedule over iterations.
+        interval: Apply at every k-th D update only, times k.
+
+    Raises:
+        ValueError: If `weight` is negative or `interval` is below 1. In `GAN`, if the objective has no f.
+
+    Source: Roth et al. 2017, eq. 20 and 26; Manisha & Gujar 2018, section 3.2.
+    """
+
+    def __init__(self, weight: float | Schedule, interval: int = 1) -> None:
+        super().__init__(weight, interval)
+        self.divergence: Divergence | None = None
+
+    def fit(self, objective: nn.Module) -> None:
+        """Takes the form that belongs to an objective."""
+        if isinstance(objective, FDivergence):
+            original = isinstance(objective.divergence, JensenShannon | OriginalGAN)
+            self.divergence = None if original else objective.divergence
+        elif not isinstance(objective, Minimax):
+            raise ValueError(
+                f"Roth: the penalty follows from an f-divergence, and {type(objective).__name__} minimises none; take "
+                f"Minimax, NonSaturating or FDivergence, or another penalty, such as R1"
+            )
+
+    def forward(self, step: DiscriminatorStep) -> Tensor:
+        """One value per pair of a real and a fake sample, or per fake sample, shape `(..., B)`."""
+        of_fakes = gradient_at(step, step.fake, Logit()).square().sum(-1)
+        if self.divergence is not None:
+            return self.divergence.curvature(step.fake_logits) * of_fakes
+        of_reals = gradient_at(step, step.real, Logit()).square().sum(-1)
+        return (
+            torch.sigmoid(-step.real_logits).square() * of_reals + torch.sigmoid(step.fake_logits).square() * of_fakes
+        )

@@ -13,9 +13,11 @@ from torch.nn import functional
 
 from lit_gans import losses
 from lit_gans.losses import (
+    EnergyBased,
     FDivergence,
     Hinge,
     LeastSquares,
+    LossSensitive,
     Minimax,
     NonSaturating,
     Objective,
@@ -27,7 +29,7 @@ from lit_gans.networks import DiracDiscriminator, DiracGenerator
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 ABSTRACT = {Objective, SeparableObjective}
-ELSEWHERE = {FDivergence}  # tests/test_f_divergences.py
+ELSEWHERE = {FDivergence, LossSensitive}  # tests/test_f_divergences.py, tests/test_energy.py
 CONCRETE = {
     item
     for name, item in vars(losses).items()
@@ -117,6 +119,16 @@ def hinge(weight=1.0):
     )
 
 
+def energy_based(weight=1.0, margin=1.0):
+    return Oracle(
+        lambda a, b: -weight * a + relu(margin + b),
+        lambda a, b: -b,
+        undecided=-margin / 2,
+        # ∂L_D/∂a = -γ;  ∂L_D/∂b = [b > -m];  ∂L_G/∂b = -1
+        field=lambda p, q, r: (weight * r - q * (p * q > -margin), p),
+    )
+
+
 CASES = [
     (Minimax(), minimax()),
     (Minimax(real_weight=10.0, real_target=0.9), minimax(10.0, 0.9)),
@@ -126,6 +138,8 @@ CASES = [
     (LeastSquares(3.0, fake_target=-0.5, real_target=2.0, generator_target=0.25), least_squares(3.0, -0.5, 2.0, 0.25)),
     (Hinge(), hinge()),
     (Hinge(real_weight=10.0), hinge(10.0)),
+    (EnergyBased(), energy_based()),
+    (EnergyBased(margin=3.0, real_weight=2.0), energy_based(2.0, 3.0)),
     (
         Wasserstein(),
         # ∂L_D/∂a = -1;  ∂L_D/∂b = 1;  ∂L_G/∂b = -1
@@ -317,12 +331,14 @@ def test_relativistic_pairing_pairs_by_index():
     [
         *[
             (lambda kind=kind, value=value: kind(real_weight=value), rf"{kind.__name__}: real_weight .* got {value}")
-            for kind in (Minimax, NonSaturating, LeastSquares, Hinge, Wasserstein)
+            for kind in (Minimax, NonSaturating, LeastSquares, Hinge, Wasserstein, EnergyBased)
             for value in (0.0, -1.0, math.nan)
         ],
         (lambda: NonSaturating(real_target=0.5), r"NonSaturating: real_target must lie in \(0\.5, 1\], got 0\.5"),
         (lambda: Minimax(real_target=1.1), r"Minimax: real_target must lie in \(0\.5, 1\], got 1\.1"),
         (lambda: LeastSquares(fake_target=1.0), "LeastSquares: fake_target must be below.*got 1.0 and 1.0"),
+        (lambda: EnergyBased(margin=0.0), "EnergyBased: margin must be above 0, got 0.0"),
+        (lambda: LossSensitive(weight=0.0), "LossSensitive: weight must be above 0, got 0.0"),
         (lambda: LeastSquares(fake_target=0.0, real_target=-1.0), "LeastSquares.*got 0.0 and -1.0"),
     ],
 )

@@ -11,6 +11,7 @@ from torch.func import functional_call, stack_module_state
 from torch.nn.utils.parametrize import is_parametrized
 
 from lit_gans.networks import (
+    AutoEncoderDiscriminator,
     DCGANDiscriminator,
     DCGANGenerator,
     DiracDiscriminator,
@@ -49,6 +50,8 @@ PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]
     "resnet-g-large": (lambda: ResNetGenerator(3, LARGE, width=1), (3,), LARGE),
     "resnet-d": (lambda: ResNetDiscriminator(COLOUR, width=4, spectral_norm=False), COLOUR, (1,)),
     "resnet-d-large": (lambda: ResNetDiscriminator(LARGE, width=2, spectral_norm=False), LARGE, (1,)),
+    "auto-encoder-point": (lambda: AutoEncoderDiscriminator(POINT, hidden=[16], code=1), POINT, (1,)),
+    "auto-encoder-image": (lambda: AutoEncoderDiscriminator(SMALL, hidden=[16, 8], code=3), SMALL, (1,)),
     "dirac-g": (DiracGenerator, (3,), (1,)),
     "dirac-d": (DiracDiscriminator, (1,), (1,)),
     "dirac-d-hidden": (lambda: DiracDiscriminator(hidden=3), (1,), (1,)),

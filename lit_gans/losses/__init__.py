@@ -6,6 +6,7 @@ alone takes means, so that importance weights, per-sample logs and a leading axi
 """
 
 from .classic import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
+from .energy import EnergyBased, LossSensitive
 from .f_divergence import (
     KL,
     Divergence,
@@ -21,11 +22,13 @@ from .objective import Examples, Objective, SeparableObjective, softplus
 __all__ = [
     "KL",
     "Divergence",
+    "EnergyBased",
     "Examples",
     "FDivergence",
     "Hinge",
     "JensenShannon",
     "LeastSquares",
+    "LossSensitive",
     "Minimax",
     "NonSaturating",
     "Objective",

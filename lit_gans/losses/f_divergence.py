@@ -28,6 +28,10 @@ class Divergence(nn.Module):
         """`f*(g(v))` of the logits v, in one formula, where the two after one another would overflow."""
         raise NotImplementedError(f"{type(self).__name__} must define conjugate()")
 
+    def curvature(self, logits: Tensor) -> Tensor:
+        """`f*''(g(v)) g'(v)²`: by what `‖∇D‖²` counts where noise on fakes is penalised (Roth et al. 2017, eq. 20)."""
+        raise NotImplementedError(f"{type(self).__name__} must define curvature()")
+
 
 class KL(Divergence):
     """Kullback-Leibler, `E_P log p/q`: `f(u) = u log u`, `g(v) = v`, `f*(t) = e^{t-1}`."""
@@ -39,6 +43,10 @@ class KL(Divergence):
         return logits
 
     def conjugate(self, logits: Tensor) -> Tensor:
+        """`e^{v-1}`."""
+        return (logits - 1).exp()
+
+    def curvature(self, logits: Tensor) -> Tensor:
         """`e^{v-1}`."""
         return (logits - 1).exp()
 
@@ -54,6 +62,10 @@ class ReverseKL(Divergence):
         """`v - 1`."""
         return logits - 1
 
+    def curvature(self, logits: Tensor) -> Tensor:
+        """1: `e^{2v}` times `e^{-2v}`."""
+        return torch.ones_like(logits)
+
 
 class PearsonChiSquared(Divergence):
     """Pearson χ², `∫ (p - q)² / q`: `f(u) = (u - 1)²`, `g(v) = v`, `f*(t) = t²/4 + t`."""
@@ -66,6 +78,10 @@ class PearsonChiSquared(Divergence):
         """`v²/4 + v`."""
         return logits.square() / 4 + logits
 
+    def curvature(self, logits: Tensor) -> Tensor:
+        """½."""
+        return torch.full_like(logits, 0.5)
+
 
 class SquaredHellinger(Divergence):
     """Squared Hellinger, `∫ (√p - √q)²`: `f(u) = (√u - 1)²`, `g(v) = 1 - e^{-v}`, `f*(t) = t / (1 - t)`."""
@@ -77,6 +93,10 @@ class SquaredHellinger(Divergence):
     def conjugate(self, logits: Tensor) -> Tensor:
         """`e^v - 1`."""
         return torch.expm1(logits)
+
+    def curvature(self, logits: Tensor) -> Tensor:
+        """`2 e^v`: `2 e^{3v}` times `e^{-2v}`."""
+        return 2 * logits.exp()
 
 
 class JensenShannon(Divergence):
@@ -93,6 +113,10 @@ class JensenShannon(Divergence):
         """`softplus(v) - log 2`."""
         return softplus(logits) - math.log(2)
 
+    def curvature(self, logits: Tensor) -> Tensor:
+        """`σ(v)`: `σ(v) / σ(-v)²` times `σ(-v)²`."""
+        return torch.sigmoid(logits)
+
 
 class OriginalGAN(Divergence):
     """What the original game minimises, `JensenShannon` less `log 4`: `f(1) = -log 4`, not 0.
@@ -108,6 +132,10 @@ class OriginalGAN(Divergence):
     def conjugate(self, logits: Tensor) -> Tensor:
         """`softplus(v)`."""
         return softplus(logits)
+
+    def curvature(self, logits: Tensor) -> Tensor:
+        """`σ(v)`, as of `JensenShannon`."""
+        return torch.sigmoid(logits)
 
 
 class FDivergence(SeparableObjective):

@@ -61,6 +61,9 @@ class Objective(nn.Module):
         """D's verdict: > 0 real, < 0 fake, 0 undecided; None where only differences of logits mean anything."""
         return logits
 
+    def check(self, discriminator: nn.Module) -> None:
+        """A ValueError if a network cannot be the D of this objective."""
+
     def extra_repr(self) -> str:
         """The settings, for `print(gan)`."""
         settings = {name: value for name, value in vars(self).items() if name != "training"}

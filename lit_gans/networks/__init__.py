@@ -5,12 +5,14 @@ added outside, by `torch.func.vmap`. Every module that owns parameters has `rese
 can re-initialise a network layer by layer, and no network draws random numbers in its forward.
 """
 
+from .auto_encoder import AutoEncoderDiscriminator
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .dirac import DiracDiscriminator, DiracGenerator
 from .mlp import MLPDiscriminator, MLPGenerator
 from .resnet import ResNetDiscriminator, ResNetGenerator
 
 __all__ = [
+    "AutoEncoderDiscriminator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DiracDiscriminator",

@@ -35,8 +35,8 @@ class MLPGenerator(nn.Module):
         tanh: bool = False,
     ) -> None:
         super().__init__()
-        sizes = _sizes(latent_dim, *hidden, prod(sample_shape))
-        layers = _perceptron(sizes, batch_norm=batch_norm, spectral_norm=False)
+        sizes = layer_sizes(latent_dim, *hidden, prod(sample_shape))
+        layers = perceptron(sizes, batch_norm=batch_norm)
         if tanh:
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers, nn.Unflatten(1, tuple(sample_shape)))
@@ -70,8 +70,8 @@ class MLPDiscriminator(nn.Module):
         super().__init__()
         self.samplewise = not batch_norm
         """A sample's logit does not depend on the rest of its batch: the game may send reals and fakes together."""
-        sizes = _sizes(prod(sample_shape), *hidden, 1)
-        layers = _perceptron(sizes, batch_norm=batch_norm, spectral_norm=spectral_norm)
+        sizes = layer_sizes(prod(sample_shape), *hidden, 1)
+        layers = perceptron(sizes, batch_norm=batch_norm, spectral_norm=spectral_norm)
         self.layers = nn.Sequential(nn.Flatten(1), *layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ class MLPDiscriminator(nn.Module):
         return logits
 
 
-def _sizes(*sizes: int) -> list[int]:
+def layer_sizes(*sizes: int) -> list[int]:
+    """The sizes from input to output, or a ValueError if one is not positive."""
     if min(sizes) < 1:
         raise ValueError(
             f"an MLP was given layers of sizes {' -> '.join(map(str, sizes))} (input, hidden, output); "
@@ -89,7 +90,7 @@ def _sizes(*sizes: int) -> list[int]:
     return list(sizes)
 
 
-def _perceptron(sizes: list[int], batch_norm: bool, spectral_norm: bool) -> list[nn.Module]:
+def perceptron(sizes: list[int], batch_norm: bool = False, spectral_norm: bool = False) -> list[nn.Module]:
     """Linear layers from size to size, with (batch norm and) ReLU after all but the last."""
     *pairs, last = pairwise(sizes)
     layers: list[nn.Module] = []
