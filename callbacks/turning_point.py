@@ -202,7 +202,7 @@ def put_back(gan: GAN, optimizers: Sequence[Optimizer], checkpoint: dict[str, An
             Adam, runs on. None: a game without seeds.
     """
     at = ... if place is None else place
-    kept = ("generator.", "discriminator.", "ema.module.")
+    kept = (*(f"{player}." for player in gan.players), "ema.module.")
     weights = {key: value for key, value in gan.state_dict().items() if key.startswith(kept)}
     now, then = list(weights.values()), [checkpoint["state_dict"][key] for key in weights]
     for optimizer, saved in zip(optimizers, checkpoint["optimizer_states"], strict=True):

@@ -9,7 +9,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .penalties import GradientPenalty, Roth
+from .losses import Objective
+from .penalties import GradientPenalty, Penalty, Roth
+from .terms import GeneratorTerm
 
 
 def at_least_one(name: str, value: int) -> int:
@@ -34,15 +36,24 @@ def free(names: Collection[str], taken: Collection[str]) -> None:
         )
 
 
-def penalties(
-    given: Mapping[str, nn.Module], taken: Collection[str], loss: nn.Module, discriminator: nn.Module
+def fitting(
+    loss: Objective,
+    penalties: Mapping[str, Penalty],
+    generator_terms: Mapping[str, GeneratorTerm],
+    networks: Mapping[str, nn.Module],
+    taken: Collection[str],
 ) -> None:
-    """A ValueError if penalties cannot be named so or do not fit the objective; a warning where batch norm mixes in."""
-    free(given, taken)
-    no_batch_norm_under(given, discriminator)
-    for penalty in given.values():
-        if isinstance(penalty, Roth):
-            penalty.fit(loss)
+    """A ValueError if objective, terms and networks do not fit together; a warning where batch norm mixes in."""
+    loss.check(networks["discriminator"])
+    for terms in (penalties, generator_terms):
+        free(terms, taken)
+        for term in terms.values():
+            term.fit(loss, networks)
+    no_batch_norm_under(penalties, networks["discriminator"])
+    if "encoder" in networks and not generator_terms:
+        raise ValueError(
+            "the encoder has nothing to learn from; give a term of G that it is part of, such as ModeRegularizer"
+        )
 
 
 def no_batch_norm_under(penalties: Mapping[str, nn.Module], discriminator: nn.Module) -> None:

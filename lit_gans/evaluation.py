@@ -22,6 +22,7 @@ class Evaluation(pl.LightningModule):
     """The side of a `GAN` that does not train: samples, and losses and accuracy on held-out data."""
 
     generator: nn.Module
+    discriminator: nn.Module
     ema: AveragedModel | None
     latent_dim: int
     seeds: list[int] | None

@@ -4,19 +4,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.mixins.hparams_mixin import _given_hyperparameters
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from . import checks
 from .averaging import moving_average
 from .evaluation import Evaluation
-from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep, Step
+from .hooks import DiscriminatorStep, GeneratorStep, Step
+from .lifecycle import Lifecycle
 from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating, full_precision
@@ -33,17 +30,16 @@ from .players import (
     logits_of_both,
     loss_scale,
     means,
-    schedulers,
     total,
 )
 from .seeds import stack_by_seed
-from .streams import Draws, draws_for
+from .terms import GeneratorTerm, due
 from .updates import Alternating, Update
 
-_LOGGED_BESIDE_PENALTIES = ("adversarial", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
+_LOGGED_BESIDE_TERMS = ("adversarial", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
 
 
-class GAN(Evaluation):
+class GAN(Lifecycle, Evaluation):
     """A generator and a discriminator, trained against each other.
 
     One training batch is one iteration: `n_critic` D updates and one G update. `trainer.global_step`, `max_steps`,
@@ -56,11 +52,16 @@ class GAN(Evaluation):
         latent_dim: The dimension of the latent `z ~ N(0, I)`.
         loss: The adversarial objective; None is `NonSaturating()`.
         penalties: Terms of D's loss by name; the names are log keys.
+        generator_terms: Terms of G's loss beside the objective, likewise.
         update: How the players move; None is `Alternating()`.
+        encoder: E, a third player, maps samples to latents; it descends on G's loss, where a term has it (see
+            `ModeRegularizer`).
         generator_optimizer: From parameters to G's optimizer.
         discriminator_optimizer: From parameters to D's optimizer.
+        encoder_optimizer: From parameters to E's optimizer.
         generator_scheduler: From G's optimizer to its learning-rate scheduler, which steps once per iteration.
         discriminator_scheduler: Likewise for D, once per iteration whatever `n_critic` is.
+        encoder_scheduler: Likewise for E.
         n_critic: D updates per G update, each on a fresh batch.
         accumulate: Split each batch into so many equal parts, whose gradients add up to the batch's: what a step needs
             in memory is that of one part. (Batch norm then has the statistics of a part.)
@@ -76,8 +77,8 @@ class GAN(Evaluation):
         TypeError: If seeds are given and a network cannot be initialised from one (see `stack_by_seed`).
 
     Logged: `d/adversarial`, `d/<penalty>`, `g/adversarial`, `d/gradient_norm`, `g/gradient_norm`,
-    `d/accuracy_real`, `d/accuracy_fake` (`d/accuracy_pairs` where an objective only compares); with seeds each is
-    the mean, and `/seed_i` stands beside it.
+    `d/accuracy_real`, `d/accuracy_fake` (`d/accuracy_pairs` where an objective only compares), `g/<term>` and, where
+    there is an encoder, `e/gradient_norm`; with seeds each is the mean, and `/seed_i` stands beside it.
     """
 
     def __init__(
@@ -87,11 +88,15 @@ class GAN(Evaluation):
         latent_dim: int,
         loss: Objective | None = None,
         penalties: dict[str, Penalty] | None = None,
+        generator_terms: dict[str, GeneratorTerm] | None = None,
         update: Update | None = None,
+        encoder: nn.Module | None = None,
         generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
         discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        encoder_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
         generator_scheduler: LRSchedulerCallable | None = None,
         discriminator_scheduler: LRSchedulerCallable | None = None,
+        encoder_scheduler: LRSchedulerCallable | None = None,
         n_critic: int = 1,
         accumulate: int = 1,
         ema: float | None = None,
@@ -102,22 +107,21 @@ class GAN(Evaluation):
         # else. Built in Python the arguments are live objects, which do not belong in a file.
         if _given_hyperparameters.get() is not None:
             self.save_hyperparameters()
-        self.automatic_optimization = False
         self.latent_dim = checks.at_least_one("latent_dim", latent_dim)
         self.n_critic = checks.at_least_one("n_critic", n_critic)
         self.accumulate = checks.at_least_one("accumulate", accumulate)
         self.seeds = checks.distinct(seeds)
         self.loss = loss if loss is not None else NonSaturating()
-        self.loss.check(discriminator)
-        checks.penalties(penalties or {}, _LOGGED_BESIDE_PENALTIES, self.loss, discriminator)
-        self.penalties = nn.ModuleDict(penalties or {})
         self.update = update if update is not None else Alternating()
-        self.hooks: list[DiscriminatorHook] = []
-        self.generator_hooks: list[GeneratorHook] = []
-        self.generator, self.discriminator = generator, discriminator
-        if self.seeds is not None:
-            stacks = stack_by_seed({"generator": generator, "discriminator": discriminator}, self.seeds)
-            self.generator, self.discriminator = stacks["generator"], stacks["discriminator"]
+        self.penalties = nn.ModuleDict(penalties or {})
+        self.further_terms = nn.ModuleDict(generator_terms or {})
+        networks = {"generator": generator, "discriminator": discriminator}
+        if encoder is not None:
+            networks["encoder"] = encoder
+        checks.fitting(self.loss, penalties or {}, generator_terms or {}, networks, taken=_LOGGED_BESIDE_TERMS)
+        self.networks = dict(networks if self.seeds is None else stack_by_seed(networks, self.seeds))
+        for name, network in self.networks.items():
+            self.add_module(name, network)
         self.ema = None if ema is None else moving_average(self.generator, ema)
         self.players = {
             "discriminator": Player(
@@ -132,13 +136,12 @@ class GAN(Evaluation):
                 "g", self.generator, generator_optimizer, generator_scheduler, self.generator_terms, keeps_time=True
             ),
         }
+        if encoder is not None:
+            self.players["encoder"] = Player(
+                "e", self.networks["encoder"], encoder_optimizer, encoder_scheduler, self.generator_terms
+            )
+        self.sides = {"discriminator": ["discriminator"], "generator": [*self.players][1:]}
         self._samplewise = getattr(discriminator, "samplewise", False)
-        self.draws = Draws()
-        self.discriminator_updates = 0
-        self._restored_draws: dict[str, Any] | None = None
-        self._restored_iteration = 0
-        self._optimizers: dict[str, LightningOptimizer] = {}
-        self._schedulers: list[LRScheduler] = []
         self._latest: dict[str, Tensor] = {}
         self._log_is_due = False
         self._checked = False
@@ -190,21 +193,20 @@ class GAN(Evaluation):
         logits = self.logits_for(batch)
         real_logits = logits(real) if self.loss.needs_real else None
         draws = self.draws.recording()
-        return GeneratorStep(logits, real, fake, real_logits, logits(fake), batch.labels, draws)
+        return GeneratorStep(logits, real, fake, real_logits, logits(fake), batch.labels, draws, self.networks)
 
     def discriminator_terms(self, step: DiscriminatorStep) -> Terms:
         """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
         step.draws.rewind()
         terms = {"adversarial": self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)}
-        for name, penalty in self.penalties.items():
-            if penalty.is_due(self.discriminator_updates):  # type: ignore[operator]
-                terms[name] = penalty.weighted(step, self.global_step)  # type: ignore[operator]
+        terms |= due(self.penalties, step, self.discriminator_updates, self.global_step)
         return joined(terms, (hook.discriminator_terms(step) for hook in self.hooks))
 
     def generator_terms(self, step: GeneratorStep) -> Terms:
-        """G's loss, term by term: the objective, and what hooks add."""
+        """G's loss, term by term: the objective, the further terms that are due, and what hooks add."""
         step.draws.rewind()
         terms = {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        terms |= due(self.further_terms, step, self.global_step, self.global_step)
         return joined(terms, (hook.generator_terms(step) for hook in self.generator_hooks))
 
     def discriminator_loss(
@@ -219,13 +221,13 @@ class GAN(Evaluation):
         return total(means(self.generator_terms(step), len(self.seeds_axis) + 1))
 
     def descend(self, name: str, steps: Iterable[Step]) -> None:
-        """One optimizer step of a player on the sum of its terms, a mean over the steps: one per part of its batch."""
+        """One step of a player on the sum of its terms, a mean over the steps: one per part of its batch."""
         self.differentiate(name, steps)
         self.move(name)
 
     def differentiate(self, name: str, steps: Iterable[Step]) -> None:
-        """Gives a player its gradient, the mean over the steps."""
-        for parameter in self.players[name].parameters:  # zero_grad's bookkeeping is felt beside a small network
+        """Gives a player, and who is on its side, their gradients, means over the steps."""
+        for parameter in self.parameters_of(name):  # zero_grad's bookkeeping is felt beside a small network
             parameter.grad = None
         seen = []
         for step in steps:
@@ -243,22 +245,21 @@ class GAN(Evaluation):
             return total(losses), {**{term: value.detach() for term, value in losses.items()}, **watched}
 
     def note(self, name: str, numbers: Terms) -> None:
-        """Keeps a player's numbers for the log, and how long its gradient is."""
-        if self._log_is_due:
-            norm = gradient_norm(self.players[name].parameters, self.seeds_axis)
-            numbers = {**numbers, "gradient_norm": norm / loss_scale(self.trainer)}
+        """Keeps a player's numbers for the log, and how long the gradients are, its own and those on its side."""
         self._latest.update({f"{self.players[name].letter}/{key}": value for key, value in numbers.items()})
+        if self._log_is_due:
+            for player in (self.players[each] for each in self.sides[name]):
+                norm = gradient_norm(player.parameters, self.seeds_axis)
+                self._latest[f"{player.letter}/gradient_norm"] = norm / loss_scale(self.trainer)
 
     def move(self, name: str) -> None:
-        """Steps a player's optimizer, through the strategy, and with it the precision plugin."""
-        if self.players[name].keeps_time:  # Lightning's wrapper advances `global_step`; others go past it
-            self._optimizers[name].step()
-        else:
-            self.trainer.strategy.optimizer_step(self.optimizer_of(name), lambda: None)
+        """Steps the optimizers of a player and of who is on its side."""
+        for each in self.sides[name]:
+            self.step_optimizer(each)
 
-    def optimizer_of(self, name: str) -> Optimizer:
-        """A player's own optimizer, without Lightning's wrapper."""
-        return self._optimizers[name].optimizer
+    def parameters_of(self, name: str) -> list[nn.Parameter]:
+        """What a player and who is on its side move."""
+        return [parameter for each in self.sides[name] for parameter in self.players[each].parameters]
 
     def discriminator_updated(self) -> None:
         """Counts a D update and tells the hooks."""
@@ -300,49 +301,7 @@ class GAN(Evaluation):
         fake: Tensor = self.generator(latents).to(batch.samples.dtype)
         return fake
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
-        optimizers = [player.optimizer(player.parameters) for player in self.players.values()]
-        return optimizers, schedulers(self.players.values(), optimizers)
-
-    # ------------------------------------------------------------------------------------- around the training
-
-    def setup(self, stage: str) -> None:
-        """Collects the callbacks that take part in the game."""
-        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
-        self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
-        if stage == "fit":
-            self.update.check(self)
-
-    def on_train_start(self) -> None:
-        """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
-        self.draws = draws_for(self.seeds, f"game on process {self.trainer.global_rank}", self.device)
-        if self._restored_draws is not None:
-            self.draws.load_state_dict(self._restored_draws)
-            self._restored_draws = None
-        self.discriminator_updates = self.global_step * self.n_critic
-        optimizers: Any = self.optimizers()
-        self._optimizers = dict(zip(self.players, optimizers, strict=True))
-        self._schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state of the random streams, which Lightning leaves out."""
-        checkpoint["draws"] = self.draws.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the state of the random streams for `on_train_start`, and when the checkpoint was made."""
-        self._restored_draws = checkpoint.get("draws")
-        self._restored_iteration = checkpoint["global_step"]
-
     # ------------------------------------------------------------------------------------------------- details
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """As in `nn.Module`, whose search for parameters a name that Lightning writes forty times a step must skip."""
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def _perturbed(self, samples: Tensor) -> Tensor:
         for hook in self.hooks:

@@ -1,11 +1,11 @@
 """The record of one step of a player, and the hooks by which a callback takes part in the game."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import pytorch_lightning as pl
-from torch import Tensor
+from torch import Tensor, nn
 
 from .streams import Draws
 
@@ -49,6 +49,9 @@ class DiscriminatorStep(Step):
 @dataclass(frozen=True)
 class GeneratorStep(Step):
     """One G update: `fake` carries the gradient to G; `real_logits` is None unless the objective needs it."""
+
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
+    """The players' networks by name, for terms that look inside."""
 
 
 class QuietCallback(pl.Callback):

@@ -5,51 +5,19 @@ Euclidean norm over all axes of one sample. A penalty returns one unweighted val
 D's loss, with no hidden ½.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from .hooks import DiscriminatorStep
-from .losses import Divergence, FDivergence, JensenShannon, Minimax, OriginalGAN
-from .schedules import Schedule, as_schedule
+from .losses import Divergence, FDivergence, JensenShannon, Minimax, Objective, OriginalGAN
+from .schedules import Schedule
+from .terms import Term
 
 
-class Penalty(nn.Module):
-    """A term of D's loss. A subclass overrides `forward`.
-
-    Args:
-        weight: λ, a number or a schedule over iterations.
-        interval: Apply the penalty at every k-th D update only, times k (lazy regularisation, Karras et al. 2020).
-
-    Raises:
-        ValueError: If `weight` is negative or `interval` is below 1.
-    """
-
-    def __init__(self, weight: float | Schedule, interval: int = 1) -> None:
-        super().__init__()
-        name = type(self).__name__
-        if not isinstance(weight, Schedule) and not weight >= 0:
-            raise ValueError(f"{name}: weight must be at least 0, got {weight}")
-        if interval < 1:
-            raise ValueError(f"{name}: interval must be at least 1, got {interval}")
-        self.weight = weight
-        self.interval = interval
-
-    def forward(self, step: DiscriminatorStep) -> Tensor:
-        """One unweighted value per sample, shape `(..., n)`; `(..., 1)` for what has no samples."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(step)")
-
-    def extra_repr(self) -> str:
-        """The settings, for `print(gan)`."""
-        settings = ("weight", "center", "variance", "interval")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in settings if hasattr(self, name))
-
-    def is_due(self, update: int) -> bool:
-        """Whether D's update number `update`, counted from 0, pays this penalty."""
-        return update % self.interval == 0
-
-    def weighted(self, step: DiscriminatorStep, iteration: int) -> Tensor:
-        """`weight(iteration) · interval · forward(step)`: the one place where the weight is applied."""
-        return as_schedule(self.weight)(iteration) * self.interval * self(step)
+class Penalty(Term):
+    """A term of D's loss. A subclass overrides `forward(step)`, of a `DiscriminatorStep`."""
 
 
 class Output(nn.Module):
@@ -270,8 +238,8 @@ class Roth(Penalty):
         super().__init__(weight, interval)
         self.divergence: Divergence | None = None
 
-    def fit(self, objective: nn.Module) -> None:
-        """Takes the form that belongs to an objective."""
+    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+        """Takes the form that belongs to the objective."""
         if isinstance(objective, FDivergence):
             original = isinstance(objective.divergence, JensenShannon | OriginalGAN)
             self.divergence = None if original else objective.divergence

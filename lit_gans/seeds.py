@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -54,18 +55,19 @@ class SeedStack(nn.Module):
         self.network = copies[0]
         self.batched: bool | None = None
         """Whether the copies run as one; if not, one by one. Found out at the first forward pass."""
+        self.taps: list[tuple[str, list[Tensor]]] = []
+        """Inner layers whose outputs are asked for, and where they go: see `tapping`."""
         _stack_state(self.network, copies)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Each copy on its own batch: `(S, B, ...)` to `(S, B, ...)`."""
         if self.batched is None:
             self.batched = _vmap_can_batch(self.network, inputs)
-        return _all_at_once(self.network, inputs) if self.batched else self._one_by_one(inputs)
-
-    def _one_by_one(self, inputs: Tensor) -> Tensor:
-        states = copies(self).states
-        rows = zip(states, inputs, strict=True)
-        return torch.stack([functional_call(self.network, state, (batch,)) for state, batch in rows])
+        run = _all_at_once if self.batched else _one_by_one
+        outputs, *inner = run(self.network, inputs, [layer for layer, _ in self.taps])
+        for (_, seen), values in zip(self.taps, inner, strict=True):
+            seen.append(values)
+        return outputs
 
 
 class Copies(NamedTuple):
@@ -83,18 +85,67 @@ def copies(network: nn.Module) -> Copies:
     """A network taken apart into its copies by seed."""
     if not isinstance(network, SeedStack):
         return Copies(network, [_state(network)], ())
-    state = _state(network.network)
-    n_seeds = len(next(iter(state.values())))
-    rows = [{name: value[i] for name, value in state.items()} for i in range(n_seeds)]
-    return Copies(network.network, rows, (n_seeds,))
+    rows = _rows(_state(network.network))
+    return Copies(network.network, rows, (len(rows),))
 
 
-def _all_at_once(network: nn.Module, inputs: Tensor) -> Tensor:
-    return vmap(lambda state, batch: functional_call(network, state, (batch,)))(_state(network), inputs)
+def unstacked(network: nn.Module) -> nn.Module:
+    """The network itself, whose layers have the names that it was built with."""
+    return network.network if isinstance(network, SeedStack) else network
+
+
+@contextmanager
+def tapping(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
+    """The outputs of an inner layer in the passes inside, one per pass, `(..., n, *feature)`.
+
+    Args:
+        network: With or without seeds.
+        layer: The layer's name, as `named_modules` of the network without seeds gives it.
+    """
+    seen: list[Tensor] = []
+    if isinstance(network, SeedStack):  # what a hook sees inside of vmap must come out with vmap's result
+        network.taps.append((layer, seen))
+        try:
+            yield seen
+        finally:
+            network.taps.pop()
+        return
+    handle = network.get_submodule(layer).register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def _call(network: nn.Module, state: dict[str, Tensor], inputs: Tensor, layers: Sequence[str]) -> tuple[Tensor, ...]:
+    """One copy's outputs, and those of some of its layers."""
+    with ExitStack() as taps:
+        inner = [taps.enter_context(tapping(network, layer)) for layer in layers]
+        outputs = functional_call(network, state, (inputs,))
+    return outputs, *(seen[-1] for seen in inner)
+
+
+def _all_at_once(network: nn.Module, inputs: Tensor, layers: Sequence[str] = ()) -> tuple[Tensor, ...]:
+    outputs: tuple[Tensor, ...] = vmap(lambda state, batch: _call(network, state, batch, layers))(
+        _state(network), inputs
+    )
+    return outputs
+
+
+def _one_by_one(network: nn.Module, inputs: Tensor, layers: Sequence[str]) -> tuple[Tensor, ...]:
+    states = _rows(_state(network))
+    rows = [_call(network, state, batch, layers) for state, batch in zip(states, inputs, strict=True)]
+    return tuple(torch.stack(values) for values in zip(*rows, strict=True))
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def _rows(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """A stacked state, copy by copy."""
+    n_seeds = len(next(iter(state.values())))
+    return [{name: value[i] for name, value in state.items()} for i in range(n_seeds)]
 
 
 def _vmap_can_batch(network: nn.Module, inputs: Tensor) -> bool:

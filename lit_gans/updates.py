@@ -177,7 +177,7 @@ class Consensus(Update):
         fake = gan.fakes(batch)
         steps = {"discriminator": gan.discriminator_step(batch, fake), "generator": gan.generator_step(batch, fake)}
         measured = {name: gan.measure(name, step) for name, step in steps.items()}
-        parameters = {name: gan.players[name].parameters for name in steps}
+        parameters = {name: gan.parameters_of(name) for name in steps}
         field = [torch.autograd.grad(loss, parameters[name], create_graph=True) for name, (loss, _) in measured.items()]
         size = torch.stack([v.square().sum() for player in field for v in player]).sum() / 2
         everyone = [parameter for each in parameters.values() for parameter in each]

@@ -49,7 +49,7 @@ def real_field(discriminator: Discriminator, loss: Objective, points: Tensor, fa
 
     Source: Thanh-Tung et al. 2018, fig. 1 to 3.
     """
-    # An objective that takes the distance of two samples is given the same one twice: the way is D's, not the distance's.
+    # An objective that takes the distance of two samples gets the same one twice: the way is D's, not the distance's.
     return -_gradient(lambda v: loss.discriminator(discriminator(v), fake_logits, v, v.detach()), points)
 
 

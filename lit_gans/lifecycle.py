@@ -1,0 +1,90 @@
+"""What Lightning asks of a game around its steps: optimizers, hooks, and random streams that outlive a checkpoint."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import pytorch_lightning as pl
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .hooks import DiscriminatorHook, GeneratorHook
+from .players import Player, schedulers
+from .streams import Draws, draws_for
+from .updates import Update
+
+if TYPE_CHECKING:
+    from .gan import GAN
+
+
+class Lifecycle(pl.LightningModule):
+    """The side of a `GAN` that Lightning calls before, between and after its steps."""
+
+    players: Mapping[str, Player]
+    update: Update
+    seeds: list[int] | None
+    n_critic: int
+    draws: Draws
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.draws = Draws()
+        self.hooks: list[DiscriminatorHook] = []
+        self.generator_hooks: list[GeneratorHook] = []
+        self.discriminator_updates = 0
+        self._restored_draws: dict[str, Any] | None = None
+        self._restored_iteration = 0
+        self._optimizers: dict[str, LightningOptimizer] = {}
+        self._schedulers: list[LRScheduler] = []
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
+        """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
+        optimizers = [player.optimizer(player.parameters) for player in self.players.values()]
+        return optimizers, schedulers(self.players.values(), optimizers)
+
+    def setup(self, stage: str) -> None:
+        """Collects the callbacks that take part in the game."""
+        callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
+        self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
+        if stage == "fit":
+            self.update.check(cast("GAN", self))
+
+    def on_train_start(self) -> None:
+        """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
+        self.draws = draws_for(self.seeds, f"game on process {self.trainer.global_rank}", self.device)
+        if self._restored_draws is not None:
+            self.draws.load_state_dict(self._restored_draws)
+            self._restored_draws = None
+        self.discriminator_updates = self.global_step * self.n_critic
+        optimizers: Any = self.optimizers()
+        self._optimizers = dict(zip(self.players, optimizers, strict=True))
+        self._schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state of the random streams, which Lightning leaves out."""
+        checkpoint["draws"] = self.draws.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the state of the random streams for `on_train_start`, and when the checkpoint was made."""
+        self._restored_draws = checkpoint.get("draws")
+        self._restored_iteration = checkpoint["global_step"]
+
+    def optimizer_of(self, name: str) -> Optimizer:
+        """A player's own optimizer, without Lightning's wrapper."""
+        return self._optimizers[name].optimizer
+
+    def step_optimizer(self, name: str) -> None:
+        """Steps a player's optimizer, through the strategy, and with it the precision plugin."""
+        if self.players[name].keeps_time:  # Lightning's wrapper advances `global_step`; others go past it
+            self._optimizers[name].step()
+        else:
+            self.trainer.strategy.optimizer_step(self.optimizer_of(name), lambda: None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As in `nn.Module`, whose search for parameters a name that Lightning writes forty times a step must skip."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
