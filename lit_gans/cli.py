@@ -32,7 +32,12 @@ from .gan import GAN
 from .losses import Divergence, Objective
 from .penalties import Output, Penalty
 from .schedules import Schedule
+from .terms import GeneratorTerm
 from .updates import Update
+
+_NETWORKS = ("generator", "discriminator", "encoder")
+_DICTS = {"model.penalties": ("penalty", "R1"), "model.generator_terms": ("term of G", "NagarajanKolter")}
+"""Keys below which users give names of their own: what stands there, and an example."""
 
 
 class GANArgumentParser(LightningArgumentParser):
@@ -70,8 +75,9 @@ class GANCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Links what data and networks share, so that no size is written twice."""
-        parser.link_arguments("model.latent_dim", "model.generator.init_args.latent_dim")
-        for network in ("generator", "discriminator"):
+        for network in ("generator", "encoder"):
+            parser.link_arguments("model.latent_dim", f"model.{network}.init_args.latent_dim")
+        for network in _NETWORKS:
             parser.link_arguments(
                 "data.sample_shape", f"model.{network}.init_args.sample_shape", apply_on="instantiate"
             )
@@ -87,10 +93,11 @@ class GANCLI(LightningCLI):
         """Leaves the settings to the configs: Lightning would put the checkpoint's over those that are given."""
 
     def _dump_config(self) -> None:
-        """As Lightning's, which cannot link a size to a network whose config has no arguments at all."""
+        """As Lightning's, which cannot link a size to a network that is not there or has no arguments at all."""
         super()._dump_config()
-        for network in ("generator", "discriminator"):
-            self.config_dump["model"][network].setdefault("init_args", {})
+        model = self.config_dump["model"]
+        for network in _NETWORKS:
+            model[network] = {"init_args": {}, **(model[network] or {})}
 
     def instantiate_classes(self) -> None:
         """Builds everything; what a class refuses is told as an error of the command, without a traceback."""
@@ -98,8 +105,8 @@ class GANCLI(LightningCLI):
             super().instantiate_classes()
         except (TypeError, ValueError, MisconfigurationException) as error:
             self.parser.error(str(error), error)
-        for network in ("generator", "discriminator"):
-            _forget_what_is_not_taken(self.model.hparams[network])
+        for network in _NETWORKS:
+            self.model.hparams[network] = _without_what_is_not_taken(self.model.hparams[network])
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command; missing data, and what was refused before it began, are told without a traceback."""
@@ -172,13 +179,16 @@ def _is_refusal(error: ValueError) -> bool:
     return module == checks.__name__ or module.startswith("datamodules.")
 
 
-def _forget_what_is_not_taken(config: dict[str, Any]) -> None:
-    """Takes a linked size out of a saved config whose class has no such argument: it could not be loaded again."""
+def _without_what_is_not_taken(config: dict[str, Any]) -> dict[str, Any] | None:
+    """A network's config less a linked size that its class has no argument for: it could not be loaded again."""
+    if "class_path" not in config:
+        return None  # there is no such network
     module, _, name = config["class_path"].rpartition(".")
     taken = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
-    if not any(argument.kind is argument.VAR_KEYWORD for argument in taken):
-        names = {argument.name for argument in taken}
-        config["init_args"] = {key: value for key, value in config["init_args"].items() if key in names}
+    if any(argument.kind is argument.VAR_KEYWORD for argument in taken):
+        return config
+    names = {argument.name for argument in taken}
+    return {**config, "init_args": {key: value for key, value in config["init_args"].items() if key in names}}
 
 
 def _quieten() -> None:
@@ -200,12 +210,11 @@ def _hint(message: str) -> str:
     """What a person needs of a long message: the class's own refusal, or the names that are valid where one is not."""
     if refusal := re.search(r"^[\s-]*((?!\w*(?:Error|Warning):)[A-Z]\w+: [a-z].+)$", message, re.MULTILINE):
         return f"\n\n  {refusal[1]}"
-    unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute .*Got value: (\S+)", message)
+    unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute [\s\S]*? value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
-    if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and "penalties" in key[1]:
-        return (
-            f"\n\n  This config has no penalty {absent[1]}; add it first, for example --model.penalties.{absent[1]}=R1."
-        )
+    if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and (terms := _DICTS.get(key[1])):
+        what, example = terms
+        return f"\n\n  This config has no {what} {absent[1]}; add it first, for example --{key[1]}.{absent[1]}={example}."
     if unknown is None or key is None:
         return ""
     name = unknown[1] or unknown[2]
@@ -219,17 +228,19 @@ def _hint(message: str) -> str:
 
 def _names() -> dict[str, list[str]]:
     """Where a config expects a class: the names it may use there."""
-    of_penalties = [name for base in (Penalty, Output, Schedule) for name in _subclasses(base)]
     optimizers = [f"torch.optim.{name}" for name in torch.optim.__all__ if name[0].isupper()]
     return {
         "data": _subclasses(datamodules.GANDataModule),
         "model.generator": [name for name in networks.__all__ if name.endswith("Generator")],
         "model.discriminator": [name for name in networks.__all__ if name.endswith("Discriminator")],
         "model.loss": [*_subclasses(Objective), *_subclasses(Divergence)],
-        "model.penalties": of_penalties,
+        "model.encoder": [name for name in networks.__all__ if name.endswith("Encoder")],
+        "model.penalties": [name for base in (Penalty, Output, Schedule) for name in _subclasses(base)],
+        "model.generator_terms": [name for base in (GeneratorTerm, Schedule) for name in _subclasses(base)],
         "model.update": _subclasses(Update),
         "model.generator_optimizer": optimizers,
         "model.discriminator_optimizer": optimizers,
+        "model.encoder_optimizer": optimizers,
         "trainer.callbacks": _subclasses(Callback),
     }
 

@@ -23,6 +23,7 @@ from .players import (
     RealBatch,
     Terms,
     accuracy,
+    adam,
     averaged,
     deal,
     gradient_norm,
@@ -56,9 +57,9 @@ class GAN(Lifecycle, Evaluation):
         update: How the players move; None is `Alternating()`.
         encoder: E, a third player, maps samples to latents; it descends on G's loss, where a term has it (see
             `ModeRegularizer`).
-        generator_optimizer: From parameters to G's optimizer.
-        discriminator_optimizer: From parameters to D's optimizer.
-        encoder_optimizer: From parameters to E's optimizer.
+        generator_optimizer: From parameters to G's optimizer; None is Adam, of rate 2e-4 and betas (0.5, 0.999).
+        discriminator_optimizer: From parameters to D's optimizer; None likewise.
+        encoder_optimizer: From parameters to E's optimizer; None likewise.
         generator_scheduler: From G's optimizer to its learning-rate scheduler, which steps once per iteration.
         discriminator_scheduler: Likewise for D, once per iteration whatever `n_critic` is.
         encoder_scheduler: Likewise for E.
@@ -91,9 +92,9 @@ class GAN(Lifecycle, Evaluation):
         generator_terms: dict[str, GeneratorTerm] | None = None,
         update: Update | None = None,
         encoder: nn.Module | None = None,
-        generator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
-        discriminator_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
-        encoder_optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        generator_optimizer: OptimizerCallable | None = None,
+        discriminator_optimizer: OptimizerCallable | None = None,
+        encoder_optimizer: OptimizerCallable | None = None,
         generator_scheduler: LRSchedulerCallable | None = None,
         discriminator_scheduler: LRSchedulerCallable | None = None,
         encoder_scheduler: LRSchedulerCallable | None = None,
@@ -127,18 +128,27 @@ class GAN(Lifecycle, Evaluation):
             "discriminator": Player(
                 "d",
                 self.discriminator,
-                discriminator_optimizer,
+                discriminator_optimizer or adam,
                 discriminator_scheduler,
                 self.discriminator_terms,
                 watch=partial(accuracy, self.loss),
             ),
             "generator": Player(
-                "g", self.generator, generator_optimizer, generator_scheduler, self.generator_terms, keeps_time=True
+                "g",
+                self.generator,
+                generator_optimizer or adam,
+                generator_scheduler,
+                self.generator_terms,
+                keeps_time=True,
             ),
         }
         if encoder is not None:
             self.players["encoder"] = Player(
-                "e", self.networks["encoder"], encoder_optimizer, encoder_scheduler, self.generator_terms
+                "e",
+                self.networks["encoder"],
+                encoder_optimizer or adam,
+                encoder_scheduler,
+                self.generator_terms,
             )
         self.sides = {"discriminator": ["discriminator"], "generator": [*self.players][1:]}
         self._samplewise = getattr(discriminator, "samplewise", False)

@@ -59,6 +59,11 @@ class Player:
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
 
+def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """What moves a player of whom nothing else is said: DCGAN's Adam (Radford et al. 2016, section 4)."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+
 def schedulers(players: Iterable[Player], optimizers: Iterable[Optimizer]) -> list[LRScheduler]:
     """The learning-rate schedulers of the players that have one.
 

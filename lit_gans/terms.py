@@ -174,13 +174,13 @@ class NagarajanKolter(GeneratorTerm):
     def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """V is the objective's, a function of what of D can move."""
         self._objective = (objective,)  # a tuple, as it is the game's module, not this one's
-        movable = networks["discriminator"].named_parameters()
+        movable = unstacked(networks["discriminator"]).named_parameters()
         self._movable = [name for name, parameter in movable if parameter.requires_grad]
 
     def forward(self, step: GeneratorStep) -> Tensor:
         """One value, shape `(..., 1)`."""
         network = step.networks["discriminator"]
-        parameters = dict(network.named_parameters())
+        parameters = dict(unstacked(network).named_parameters())
         live = [parameters[name] for name in self._movable]
         # While G moves D is frozen; a copy that is not lets its gradient be taken, and keeps none of it.
         values = [p if p.requires_grad else p.detach().clone().requires_grad_() for p in live]

@@ -5,7 +5,7 @@ Throughout, `D(x)` is a logit that rises with realness, `x` a real sample, `y` a
 alone takes means, so that importance weights, per-sample logs and a leading axis of seeds come for free.
 """
 
-from .classic import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Wasserstein
+from .classic import Hinge, LeastSquares, Minimax, NonSaturating, RelativisticPairing, Unopposed, Wasserstein
 from .energy import EnergyBased, LossSensitive
 from .f_divergence import (
     KL,
@@ -38,6 +38,7 @@ __all__ = [
     "ReverseKL",
     "SeparableObjective",
     "SquaredHellinger",
+    "Unopposed",
     "Wasserstein",
     "softplus",
 ]

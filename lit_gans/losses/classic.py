@@ -1,9 +1,9 @@
 """The objectives of the papers, from the original game to relativistic pairing."""
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from .objective import Objective, SeparableObjective, softplus
+from .objective import Examples, Objective, SeparableObjective, softplus
 
 
 class Minimax(SeparableObjective):
@@ -196,3 +196,41 @@ class RelativisticPairing(Objective):
 
     def decision(self, logits: Tensor) -> None:
         """None: only differences between real and fake logits enter the loss."""
+
+
+class Unopposed(Objective):
+    """D plays an objective's game; G has no part in it, and learns from its further terms alone.
+
+    Args:
+        objective: What D minimises; None is `NonSaturating()`.
+
+    Source: Salimans et al. 2016, section 3.1, whose G matches features of D and minimises nothing else.
+    """
+
+    def __init__(self, objective: Objective | None = None) -> None:
+        super().__init__()
+        self.objective = objective if objective is not None else NonSaturating()
+
+    def discriminator(
+        self, real_logits: Tensor, fake_logits: Tensor, real: Tensor | None = None, fake: Tensor | None = None
+    ) -> Tensor:
+        """As of the objective."""
+        return self.objective.discriminator(real_logits, fake_logits, real, fake)
+
+    def generator(
+        self, real_logits: Tensor | None, fake_logits: Tensor, real: Tensor | None = None, fake: Tensor | None = None
+    ) -> Tensor:
+        """0, whatever D says, with a gradient, which is 0 too."""
+        return 0 * fake_logits
+
+    def examples(self, real: Tensor, fake: Tensor) -> list[Examples]:
+        """As of the objective."""
+        return self.objective.examples(real, fake)
+
+    def decision(self, logits: Tensor) -> Tensor | None:
+        """As of the objective."""
+        return self.objective.decision(logits)
+
+    def check(self, discriminator: nn.Module) -> None:
+        """As of the objective."""
+        self.objective.check(discriminator)

@@ -8,7 +8,7 @@ can re-initialise a network layer by layer, and no network draws random numbers 
 from .auto_encoder import AutoEncoderDiscriminator
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .dirac import DiracDiscriminator, DiracGenerator
-from .mlp import MLPDiscriminator, MLPGenerator
+from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .resnet import ResNetDiscriminator, ResNetGenerator
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "DiracDiscriminator",
     "DiracGenerator",
     "MLPDiscriminator",
+    "MLPEncoder",
     "MLPGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",

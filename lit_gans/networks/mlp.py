@@ -80,6 +80,29 @@ class MLPDiscriminator(nn.Module):
         return logits
 
 
+class MLPEncoder(nn.Module):
+    """A multi-layer perceptron from samples to latents, with ReLU between its layers: the encoder of `ModeRegularizer`.
+
+    Args:
+        sample_shape: Shape of one sample, `(2,)` for a point, `(1, 28, 28)` for an image.
+        latent_dim: Length of one latent vector.
+        hidden: Width of each hidden layer.
+
+    Raises:
+        ValueError: If a size is not positive.
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], latent_dim: int, hidden: Sequence[int] = (64, 64)) -> None:
+        super().__init__()
+        sizes = layer_sizes(prod(sample_shape), *hidden, latent_dim)
+        self.layers = nn.Sequential(nn.Flatten(1), *perceptron(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps samples `(B, *sample_shape)` to latents `(B, latent_dim)`."""
+        latents: Tensor = self.layers(x)
+        return latents
+
+
 def layer_sizes(*sizes: int) -> list[int]:
     """The sizes from input to output, or a ValueError if one is not positive."""
     if min(sizes) < 1:
