@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .losses import Objective
+from .networks import MinibatchDiscrimination
 from .penalties import GradientPenalty, Penalty, Roth
 from .terms import GeneratorTerm
 
@@ -49,21 +50,26 @@ def fitting(
         free(terms, taken)
         for term in terms.values():
             term.fit(loss, networks)
-    no_batch_norm_under(penalties, networks["discriminator"])
+    no_coupling_under(penalties, networks["discriminator"])
     if "encoder" in networks and not generator_terms:
         raise ValueError(
             "the encoder has nothing to learn from; give a term of G that it is part of, such as ModeRegularizer"
         )
 
 
-def no_batch_norm_under(penalties: Mapping[str, nn.Module], discriminator: nn.Module) -> None:
-    """A warning where a gradient penalty meets batch normalisation, which mixes other samples into a gradient."""
+def no_coupling_under(penalties: Mapping[str, nn.Module], discriminator: nn.Module) -> None:
+    """A warning where a gradient penalty meets a layer that mixes other samples into a gradient."""
     penalised = [name for name, penalty in penalties.items() if isinstance(penalty, GradientPenalty | Roth)]
-    if penalised and any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+    coupling = {
+        type(module).__name__
+        for module in discriminator.modules()
+        if isinstance(module, _BatchNorm | MinibatchDiscrimination)
+    }
+    if penalised and coupling:
         rank_zero_warn(
-            f"{', '.join(penalised)}: the discriminator has batch normalisation, which couples the samples of a batch, "
-            f"so its gradient at one sample depends on the others (Gulrajani et al. 2017, section 4). "
-            f"Set the discriminator's batch_norm to false, unless this is what you want to see"
+            f"{', '.join(penalised)}: the discriminator has {', '.join(sorted(coupling))}, which couples the samples "
+            f"of a batch, so its gradient at one sample depends on the others (Gulrajani et al. 2017, section 4). "
+            f"Set the discriminator's batch_norm to false, or take another, unless this is what you want to see"
         )
 
 

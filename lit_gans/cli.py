@@ -214,7 +214,9 @@ def _hint(message: str) -> str:
     key = re.search(r'Parser key "([\w.]+)"', message)
     if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and (terms := _DICTS.get(key[1])):
         what, example = terms
-        return f"\n\n  This config has no {what} {absent[1]}; add it first, for example --{key[1]}.{absent[1]}={example}."
+        return (
+            f"\n\n  This config has no {what} {absent[1]}; add it first, for example --{key[1]}.{absent[1]}={example}."
+        )
     if unknown is None or key is None:
         return ""
     name = unknown[1] or unknown[2]

@@ -17,6 +17,7 @@ from .lifecycle import Lifecycle
 from .logbook import by_seed, is_tick, publish
 from .losses import NonSaturating, Objective
 from .modes import evaluating, full_precision
+from .networks.mixture import Mixtures
 from .penalties import Penalty
 from .players import (
     Player,
@@ -37,7 +38,7 @@ from .seeds import stack_by_seed
 from .terms import GeneratorTerm, due
 from .updates import Alternating, Update
 
-_LOGGED_BESIDE_TERMS = ("adversarial", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
+_LOGGED_BESIDE_TERMS = ("adversarial", "mixing", "gradient_norm", "accuracy_real", "accuracy_fake", "accuracy_pairs")
 
 
 class GAN(Lifecycle, Evaluation):
@@ -151,6 +152,7 @@ class GAN(Lifecycle, Evaluation):
                 self.generator_terms,
             )
         self.sides = {"discriminator": ["discriminator"], "generator": [*self.players][1:]}
+        self._mixtures = Mixtures(self.networks)
         self._samplewise = getattr(discriminator, "samplewise", False)
         self._latest: dict[str, Tensor] = {}
         self._log_is_due = False
@@ -208,14 +210,16 @@ class GAN(Lifecycle, Evaluation):
     def discriminator_terms(self, step: DiscriminatorStep) -> Terms:
         """D's loss, term by term: the objective, the penalties that are due, and what hooks add."""
         step.draws.rewind()
-        terms = {"adversarial": self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        losses = self.loss.discriminator(step.real_logits, step.fake_logits, step.real, step.fake)
+        terms = self._mixtures.terms("discriminator", losses)
         terms |= due(self.penalties, step, self.discriminator_updates, self.global_step)
         return joined(terms, (hook.discriminator_terms(step) for hook in self.hooks))
 
     def generator_terms(self, step: GeneratorStep) -> Terms:
         """G's loss, term by term: the objective, the further terms that are due, and what hooks add."""
         step.draws.rewind()
-        terms = {"adversarial": self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)}
+        losses = self.loss.generator(step.real_logits, step.fake_logits, step.real, step.fake)
+        terms = self._mixtures.terms("generator", losses)
         terms |= due(self.further_terms, step, self.global_step, self.global_step)
         return joined(terms, (hook.generator_terms(step) for hook in self.generator_hooks))
 

@@ -260,7 +260,7 @@ def test_a_hook_cannot_replace_a_term():
 
 
 def test_batch_norm_under_a_gradient_penalty_is_warned_of():
-    with pytest.warns(UserWarning, match="gp: the discriminator has batch normalisation.*batch_norm to false"):
+    with pytest.warns(UserWarning, match="gp: the discriminator has BatchNorm1d, .*batch_norm to false"):
         ring_gan(batch_norm=True, penalties={"gp": WGANGP(1.0)})
 
 

@@ -6,8 +6,15 @@ can re-initialise a network layer by layer, and no network draws random numbers 
 """
 
 from .auto_encoder import AutoEncoderDiscriminator
+from .batch_layers import (
+    MinibatchDiscrimination,
+    MinibatchMLPDiscriminator,
+    VirtualBatchNorm,
+    VirtualBatchNormGenerator,
+)
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .dirac import DiracDiscriminator, DiracGenerator
+from .mixture import MixtureDiscriminator, MixtureGenerator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .resnet import ResNetDiscriminator, ResNetGenerator
 
@@ -20,6 +27,12 @@ __all__ = [
     "MLPDiscriminator",
     "MLPEncoder",
     "MLPGenerator",
+    "MinibatchDiscrimination",
+    "MinibatchMLPDiscriminator",
+    "MixtureDiscriminator",
+    "MixtureGenerator",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "VirtualBatchNorm",
+    "VirtualBatchNormGenerator",
 ]
