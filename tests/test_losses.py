@@ -23,13 +23,14 @@ from lit_gans.losses import (
     Objective,
     RelativisticPairing,
     SeparableObjective,
+    Unopposed,
     Wasserstein,
 )
 from lit_gans.networks import DiracDiscriminator, DiracGenerator
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 ABSTRACT = {Objective, SeparableObjective}
-ELSEWHERE = {FDivergence, LossSensitive}  # tests/test_f_divergences.py, tests/test_energy.py
+ELSEWHERE = {FDivergence, LossSensitive, Unopposed}  # tests/test_f_divergences.py, test_energy.py, test_terms.py
 CONCRETE = {
     item
     for name, item in vars(losses).items()

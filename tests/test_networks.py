@@ -16,11 +16,15 @@ from lit_gans.networks import (
     DCGANGenerator,
     DiracDiscriminator,
     DiracGenerator,
+    MinibatchMLPDiscriminator,
     MLPDiscriminator,
+    MLPEncoder,
     MLPGenerator,
     ResNetDiscriminator,
     ResNetGenerator,
+    VirtualBatchNormGenerator,
 )
+from lit_gans.seeds import reinitialise
 
 POINT, DIGIT, SMALL = (2,), (1, 28, 28), (3, 8, 8)
 COLOUR, LARGE = (3, 32, 32), (3, 64, 64)
@@ -52,6 +56,9 @@ PLAIN: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]
     "resnet-d-large": (lambda: ResNetDiscriminator(LARGE, width=2, spectral_norm=False), LARGE, (1,)),
     "auto-encoder-point": (lambda: AutoEncoderDiscriminator(POINT, hidden=[16], code=1), POINT, (1,)),
     "auto-encoder-image": (lambda: AutoEncoderDiscriminator(SMALL, hidden=[16, 8], code=3), SMALL, (1,)),
+    "mlp-e": (lambda: MLPEncoder(SMALL, 3, hidden=[16]), SMALL, (3,)),
+    "mlp-d-minibatch": (lambda: MinibatchMLPDiscriminator(SMALL, hidden=[16], kernels=3, kernel_dim=2), SMALL, (1,)),
+    "mlp-g-virtual": (lambda: VirtualBatchNormGenerator(3, SMALL, n_reference=4), (3,), SMALL),
     "dirac-g": (DiracGenerator, (3,), (1,)),
     "dirac-d": (DiracDiscriminator, (1,), (1,)),
     "dirac-d-hidden": (lambda: DiracDiscriminator(hidden=3), (1,), (1,)),
@@ -136,8 +143,7 @@ def test_layers_reset_themselves_as_the_network_was_built(name: str) -> None:
     for tensor in network.state_dict().values():
         tensor.fill_(7)
     torch.manual_seed(3)
-    for leaf in leaves(network):
-        leaf.reset_parameters()
+    reinitialise(network, name)
     for key, tensor in network.state_dict().items():
         torch.testing.assert_close(tensor, fresh[key], rtol=0, atol=0, msg=key)
 

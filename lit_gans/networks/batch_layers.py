@@ -77,9 +77,9 @@ class MinibatchMLPDiscriminator(nn.Module):
         super().__init__()
         if not hidden:
             raise ValueError("MinibatchMLPDiscriminator: hidden is empty; it compares features of a hidden layer")
-        layers = perceptron(layer_sizes(prod(sample_shape), *hidden, 1))[:-1]
+        features = [*perceptron(layer_sizes(prod(sample_shape), *hidden)), nn.ReLU()]
         compare = MinibatchDiscrimination(hidden[-1], kernels, kernel_dim)
-        self.layers = nn.Sequential(nn.Flatten(1), *layers, compare, nn.Linear(hidden[-1] + kernels, 1))
+        self.layers = nn.Sequential(nn.Flatten(1), *features, compare, nn.Linear(hidden[-1] + kernels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps samples `(B, *sample_shape)` to logits `(B, 1)`."""
