@@ -179,6 +179,24 @@ def test_the_last_sixth_of_a_run_and_the_loggers_own_table(tmp_path):
     assert measure.read(tmp_path, [3]) == pytest.approx([575])
 
 
+def test_several_claims_are_summed_up_in_a_table_and_may_be_named_by_what_they_begin_with(
+    short_claim, monkeypatch, capsys
+):
+    low = dataclasses.replace(
+        claims.command.CLAIMS["CF-1"], relations={"above 3": lambda n: bool(n["cosine"]["R1"].mean() > 3)}
+    )
+    high = dataclasses.replace(low, relations={"above 0": lambda n: bool(n["cosine"]["R1"].mean() > 0)})
+    monkeypatch.setattr(claims.command, "CLAIMS", {"AB-1": low, "AB-2": high, "ABC-3": low, "CF-4": low})
+    claims.main(["AB", "AB-2", "--seeds=3,5"])
+    assert len(short_claim) == 1  # both are of the same run
+    head, _, *rows = Path("runs/claims/summary.md").read_text().splitlines()
+    assert head == "| claim | what it says | measure | without | with | verdict |"
+    assert [row.split(" | ")[0] for row in rows] == ["| AB-1", "| AB-2"]
+    assert rows[0].endswith("| R1: 1.00 |  | does not hold: above 3 |")
+    assert rows[1].endswith("| R1: 1.00 |  | holds |")
+    assert rows[1] in capsys.readouterr().out
+
+
 def test_an_unknown_claim_is_refused_with_the_names_there_are():
     with pytest.raises(SystemExit, match=r"CF-9000.*CF-1"):
         claims.main(["CF-9000"])

@@ -24,10 +24,7 @@ from .claim import Claim
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the claims that are named, or all, and prints a table for each."""
     options, overrides = _parser().parse_known_args(args)
-    keys = options.claims or list(CLAIMS)
-    unknown = [key for key in keys if key not in CLAIMS]
-    if unknown:
-        sys.exit(f"error: no claim is called {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
+    keys = _named(options.claims)
     if not Path("configs/variants").is_dir():
         sys.exit("error: there is no configs/variants here; run this in a checkout of lit-gans")
     overrides += [f"--model.seeds={options.seeds}"]
@@ -39,16 +36,30 @@ def main(args: Sequence[str] | None = None) -> None:
     runs = {(claim.base, variants) for claim in claims.values() for variants in claim.runs.values()}
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda run: _fit(options.folder, run[0], run[1], overrides), sorted(runs)))
+    rows = []
     for key, claim in claims.items():
         try:
-            _report(key, claim, options.folder, options.seeds)
+            rows.append(_report(key, claim, options.folder, options.seeds))
         except ValueError as error:
             sys.exit(f"error: {key} cannot be judged: {error}")
+    if len(rows) > 1:
+        _summarise(rows, options.folder)
+
+
+def _named(given: Sequence[str]) -> list[str]:
+    """The claims of these keys, or of all whose keys begin like this and a dash: `SV` is every claim of the survey."""
+    keys = [key for name in given for key in CLAIMS if key == name or key.startswith(f"{name}-")] or list(CLAIMS)
+    unknown = [name for name in given if not any(key == name or key.startswith(f"{name}-") for key in CLAIMS)]
+    if unknown:
+        sys.exit(f"error: no claim is called {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
+    return list(dict.fromkeys(keys))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("lit-gans claims", description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("claims", nargs="*", help=f"of {', '.join(CLAIMS)}; none means all")
+    parser.add_argument(
+        "claims", nargs="*", help=f"of {', '.join(CLAIMS)}, or the first part of several; none means all"
+    )
     parser.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], default=[0, 1, 2, 3, 4])
     parser.add_argument("--iterations", type=int, help="the configs' own if not given")
     parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
@@ -108,8 +119,8 @@ def _fit(folder: Path, base: str, variants: tuple[str, ...], overrides: list[str
     done.write_text(run)
 
 
-def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:
-    """Prints a claim's tables and verdict, and draws its numbers."""
+def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> str:
+    """Prints a claim's tables and verdict, and draws its numbers; returns its row of a table of several claims."""
     folders = {name: _folder(folder, claim.base, variants) for name, variants in claim.runs.items()}
     numbers = {
         name: {run: measure.read(path, seeds) for run, path in folders.items()}
@@ -123,10 +134,26 @@ def _report(key: str, claim: Claim, folder: Path, seeds: list[int]) -> None:
         for name, values in of_runs.items():
             print(f"| {name} | {values.mean():.2f} | {' | '.join(f'{value:.2f}' for value in values)} |")
     print()
-    for relation, holds in claim.relations.items():
-        print(f"{'holds' if holds(numbers) else 'DOES NOT HOLD'}: {relation}")
+    verdicts = {relation: holds(numbers) for relation, holds in claim.relations.items()}
+    for relation, holds in verdicts.items():
+        print(f"{'holds' if holds else 'DOES NOT HOLD'}: {relation}")
     if any(np.isnan(values).any() for of_runs in numbers.values() for values in of_runs.values()):
         print("(nan: a seed without a number; what is said of it does not hold for want of one)")
     path = folder / f"{key}.png"
     plotting.comparisons({words[name]: of_runs for name, of_runs in numbers.items()}, key).savefig(path, dpi=120)
     print(f"picture: {path}")
+    (measure, of_runs), *_ = numbers.items()
+    base, *others = (f"{name}: {values.mean():.2f}" for name, values in of_runs.items())
+    failed = [relation for relation, holds in verdicts.items() if not holds]
+    verdict = "holds" if not failed else f"does not hold: {'; '.join(failed)}"
+    return f"| {key} | {claim.statement} | {words[measure]} | {base} | {'; '.join(others)} | {verdict} |"
+
+
+def _summarise(rows: Sequence[str], folder: Path) -> None:
+    """Prints and keeps a table with a row for each claim, of its first measure and its runs, the first run apart."""
+    table = "\n".join(
+        ["| claim | what it says | measure | without | with | verdict |", "|---|---|---|---|---|---|", *rows]
+    )
+    path = folder / "summary.md"
+    path.write_text(f"{table}\n")
+    print(f"\n{table}\n\ntable: {path}")
