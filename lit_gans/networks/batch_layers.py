@@ -16,7 +16,7 @@ class MinibatchDiscrimination(nn.Module):
 
     `M_i = f(x_i) T`, `o(x_i)_b = Σ_j exp(-‖M_{i,b} - M_{j,b}‖₁)`, and `[f(x_i), o(x_i)]` goes on. The sum is over the
     whole batch, the sample itself included, and so grows with the batch: judge by batches of the size of training's.
-    Reals and fakes must not share a batch.
+    Reals and fakes must not share a batch. Time and memory grow with `B² · kernels · kernel_dim`.
 
     Args:
         features: Length of f.
