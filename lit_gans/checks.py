@@ -44,12 +44,12 @@ def fitting(
     networks: Mapping[str, nn.Module],
     taken: Collection[str],
 ) -> None:
-    """A ValueError if objective, terms and networks do not fit together; a warning where batch norm mixes in."""
+    """A ValueError if objective, terms and networks do not fit together; a warning where samples mix."""
     loss.check(networks["discriminator"])
     for terms in (penalties, generator_terms):
         free(terms, taken)
         for term in terms.values():
-            term.fit(loss, networks)
+            term.attach(loss, networks)
     no_coupling_under(penalties, networks["discriminator"])
     if "encoder" in networks and not generator_terms:
         raise ValueError(

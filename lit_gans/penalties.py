@@ -17,7 +17,15 @@ from .terms import Term
 
 
 class Penalty(Term):
-    """A term of D's loss. A subclass overrides `forward(step)`, of a `DiscriminatorStep`."""
+    """A term of D's loss. A subclass overrides `forward(step)`, of a `DiscriminatorStep`; updates are D's.
+
+    Args:
+        weight: λ, a number or a schedule over iterations.
+        interval: Apply the penalty at every k-th D update only, times k (lazy regularisation, Karras et al. 2020).
+
+    Raises:
+        ValueError: If `weight` is negative or `interval` is below 1.
+    """
 
 
 class Output(nn.Module):
@@ -231,14 +239,14 @@ class Roth(Penalty):
     Raises:
         ValueError: If `weight` is negative or `interval` is below 1. In `GAN`, if the objective has no f.
 
-    Source: Roth et al. 2017, eq. 20 and 26; Manisha & Gujar 2018, section 3.2.
+    Source: Roth et al. 2017; Manisha & Gujar 2018, section 3.2.
     """
 
     def __init__(self, weight: float | Schedule, interval: int = 1) -> None:
         super().__init__(weight, interval)
         self.divergence: Divergence | None = None
 
-    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+    def attach(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """Takes the form that belongs to the objective."""
         if isinstance(objective, FDivergence):
             original = isinstance(objective.divergence, JensenShannon | OriginalGAN)

@@ -41,7 +41,7 @@ class Term(nn.Module):
         self.weight = weight
         self.interval = interval
 
-    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+    def attach(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """Learns, before anything moves, in what game it is; a ValueError if it has no place there.
 
         Args:
@@ -75,7 +75,15 @@ def due(terms: nn.ModuleDict, step: Step, update: int, iteration: int) -> dict[s
 
 
 class GeneratorTerm(Term):
-    """A term of G's loss. A subclass overrides `forward(step)`, of a `GeneratorStep`."""
+    """A term of G's loss. A subclass overrides `forward(step)`, of a `GeneratorStep`; updates are G's.
+
+    Args:
+        weight: λ, a number or a schedule over iterations.
+        interval: Apply the term at every k-th G update only, times k.
+
+    Raises:
+        ValueError: If `weight` is negative or `interval` is below 1.
+    """
 
 
 class FeatureTerm(GeneratorTerm):
@@ -94,7 +102,7 @@ class FeatureTerm(GeneratorTerm):
         super().__init__(weight, interval)
         self.layer = layer
 
-    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+    def attach(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """The layer must exist."""
         names = [name for name, _ in unstacked(networks["discriminator"]).named_modules() if name]
         if self.layer not in names:
@@ -112,8 +120,7 @@ class FeatureTerm(GeneratorTerm):
 class FeatureMatching(FeatureTerm):
     """`‖E f(x) - E f(y)‖²`: G is to make samples that look like the data, on the average, to a layer of D.
 
-    Means come first, then the distance. G learns from it as far as D's features tell reals from fakes, and cannot
-    exploit D beyond.
+    Means come first, then the distance.
 
     Source: Salimans et al. 2016, section 3.1, who let G minimise nothing else: with `Unopposed` for the objective, so
     it is here. Manisha & Gujar 2018, table 2.
@@ -141,7 +148,7 @@ class PullingAway(FeatureTerm):
     Raises:
         ValueError: In `GAN`, if D has no layer of this name. At the first step, if there is only one fake.
 
-    Source: Zhao et al. 2017, eq. 4; Manisha & Gujar 2018, section 3.1.
+    Source: Zhao et al. 2017, section 2.4; Manisha & Gujar 2018, section 3.1.
     """
 
     def __init__(self, weight: float | Schedule, layer: str = "encoder", interval: int = 1) -> None:
@@ -168,10 +175,10 @@ class NagarajanKolter(GeneratorTerm):
         weight: η, a number or a schedule over iterations.
         interval: Apply at every k-th G update only, times k.
 
-    Source: Nagarajan & Kolter 2017, eq. 4; Manisha & Gujar 2018, section 3.2, print the norm unsquared.
+    Source: Nagarajan & Kolter 2017, section 4; Manisha & Gujar 2018, section 3.2, print the norm unsquared.
     """
 
-    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+    def attach(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """V is the objective's, a function of what of D can move."""
         self._objective = (objective,)  # a tuple, as it is the game's module, not this one's
         movable = unstacked(networks["discriminator"]).named_parameters()
@@ -227,7 +234,7 @@ class ModeRegularizer(GeneratorTerm):
         self.realness_weight = realness_weight
         self._realness = NonSaturating()
 
-    def fit(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
+    def attach(self, objective: Objective, networks: Mapping[str, nn.Module]) -> None:
         """There must be an encoder."""
         if "encoder" not in networks:
             raise ValueError(

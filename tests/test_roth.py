@@ -33,7 +33,7 @@ def integral(values):
 
 def fitted(objective):
     penalty = Roth(1.0)
-    penalty.fit(objective, {})
+    penalty.attach(objective, {})
     return penalty
 
 

@@ -69,7 +69,7 @@ class LossSensitive(Objective):
     Raises:
         ValueError: If `weight` is not above 0.
 
-    Source: Qi 2017 (*Loss-sensitive GANs on Lipschitz densities*), eq. 6 and 7; Manisha & Gujar 2018, table 2.
+    Source: Qi 2017 (*Loss-sensitive GANs on Lipschitz densities*); Manisha & Gujar 2018, table 2.
     """
 
     def __init__(self, weight: float = 1.0) -> None:

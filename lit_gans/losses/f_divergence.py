@@ -29,7 +29,7 @@ class Divergence(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define conjugate()")
 
     def curvature(self, logits: Tensor) -> Tensor:
-        """`f*''(g(v)) g'(v)²`: by what `‖∇D‖²` counts where noise on fakes is penalised (Roth et al. 2017, eq. 20)."""
+        """`f*''(g(v)) g'(v)²`: by what `‖∇D‖²` counts where noise on fakes is penalised (Roth et al. 2017)."""
         raise NotImplementedError(f"{type(self).__name__} must define curvature()")
 
 

@@ -99,7 +99,7 @@ class VirtualBatchNorm(nn.Module):
         n_reference: R: so many of the first rows of the input are the references.
         eps: Added to variances.
 
-    Source: Salimans et al. 2016, section 3.4; Manisha & Gujar 2018, table 2.
+    Source: Salimans et al. 2016, section 3.5; Manisha & Gujar 2018, table 2.
     """
 
     def __init__(self, channels: int, n_reference: int, eps: float = 1e-5) -> None:
@@ -176,5 +176,5 @@ class VirtualBatchNormGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps latents `(B, latent_dim)` to samples `(B, *sample_shape)`."""
-        samples: Tensor = self.network(torch.cat([self.reference, z.to(self.reference.dtype)]))
+        samples: Tensor = self.network(torch.cat([self.reference, z]))
         return samples[len(self.reference) :]
