@@ -12,9 +12,10 @@ from lit_gans.streams import Draws, draws_for
 class DrawingHook(DiscriminatorHook):
     """A hook that draws from streams of its own, one per seed, so that the game's own draws stay what they were.
 
-    Where the streams stand is part of checkpoints. Under several processes each has its own; a checkpoint holds those
-    of the first, and the others begin new ones when the run goes on.
+    Where the streams stand is part of checkpoints, those of each process.
     """
+
+    differs_by_process = True
 
     purpose: str
     """What the numbers are for: no other hook may have the same."""
@@ -37,12 +38,9 @@ class DrawingHook(DiscriminatorHook):
         assert isinstance(pl_module, GAN)
         purpose = f"{self.purpose} on process {trainer.global_rank}"
         self.draws = draws_for(pl_module.seeds, purpose, self.draws_on(pl_module))
-        if self._restored_draws is not None and trainer.is_global_zero:
+        if self._restored_draws is not None:
             self.draws.load_state_dict(self._restored_draws)
-        elif self._restored_draws is not None:  # the first process's: the others begin streams of their own again
-            purpose = f"{purpose} from iteration {trainer.global_step}"
-            self.draws = draws_for(pl_module.seeds, purpose, self.draws_on(pl_module))
-        self._restored_draws = None
+            self._restored_draws = None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the random streams stand."""

@@ -23,7 +23,7 @@ class OldFakeReplay(DrawingHook):
     alike), `FIFO` (the recent past) or `ImagePool` (CycleGAN's).
 
     The buffer, in MiB told at the start of the run, is part of every checkpoint. Under several processes each keeps a
-    buffer of its own, of its own fakes; the checkpoint holds that of the first process, from which all go on.
+    buffer of its own, of its own fakes; the checkpoint holds them all.
 
     Args:
         replay_ratio: ρ, the share of old fakes in a batch: of B fakes `⌊ρB + ½⌋` are old as soon as the buffer holds

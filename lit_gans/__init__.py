@@ -3,6 +3,7 @@
 from . import losses, networks, penalties, schedules, updates
 from .gan import GAN
 from .hooks import DiscriminatorHook, DiscriminatorStep, GeneratorHook, GeneratorStep
+from .strategy import GANStrategy
 
 __version__ = "0.1.0"
 
@@ -10,6 +11,7 @@ __all__ = [
     "GAN",
     "DiscriminatorHook",
     "DiscriminatorStep",
+    "GANStrategy",
     "GeneratorHook",
     "GeneratorStep",
     "losses",

@@ -21,6 +21,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 # Importing the packages makes their classes known to the parser, so that configs may use bare class names.
@@ -121,12 +122,15 @@ class GANCLI(LightningCLI):
             self.parser.error(str(error), error)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        """Leaves out the bar and the checkpoints where the trainer is told to do without."""
+        """Takes the strategy for players in turns, and no bar and checkpoints where it is told to do without."""
         switches = {RichProgressBar: "enable_progress_bar", ModelCheckpoint: "enable_checkpointing"}
         off = tuple(kind for kind, switch in switches.items() if config.get(switch) is False)
-        trainer: Trainer = super()._instantiate_trainer(
-            config, [each for each in callbacks if not isinstance(each, off)]
-        )
+        callbacks = [each for each in callbacks if not isinstance(each, off)]
+        trainer: Trainer = super()._instantiate_trainer(config, callbacks)
+        if config["strategy"] == "auto" and isinstance(trainer.strategy, DDPStrategy):  # there are several devices
+            logging.disable(logging.INFO)  # which has all been said
+            trainer = probing.Trainer(**{**config, "strategy": "gan"})
+            logging.disable(logging.NOTSET)
         return trainer
 
     def after_fit(self) -> None:

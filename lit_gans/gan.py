@@ -248,6 +248,7 @@ class GAN(Lifecycle, Evaluation):
             loss, numbers = self.measure(name, step)
             self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
             seen.append(numbers)
+        self.share_gradients(self.parameters_of(name))
         self.note(name, averaged(seen))
 
     def measure(self, name: str, step: Step) -> tuple[Tensor, Terms]:

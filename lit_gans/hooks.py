@@ -75,6 +75,9 @@ class DiscriminatorHook(QuietCallback):
     does not know these methods, only its own.
     """
 
+    differs_by_process = False
+    """Whether the state of the hook (`state_dict`) is another in each process: a checkpoint then keeps them all."""
+
     def mix_fakes(self, fake: Tensor) -> Tensor:
         """D's fake batch, fresh from G, shape `(..., B, *sample)`, as D shall see it (replay)."""
         return fake

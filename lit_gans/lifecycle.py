@@ -1,13 +1,15 @@
 """What Lightning asks of a game around its steps: optimizers, hooks, and random streams that outlive a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from . import processes, strategy
 from .hooks import DiscriminatorHook, GeneratorHook
 from .players import Player, schedulers
 from .streams import Draws, draws_for
@@ -33,7 +35,7 @@ class Lifecycle(pl.LightningModule):
         self.hooks: list[DiscriminatorHook] = []
         self.generator_hooks: list[GeneratorHook] = []
         self.discriminator_updates = 0
-        self._restored_draws: dict[str, Any] | None = None
+        self._restored: Mapping[str, Any] | None = None
         self._restored_iteration = 0
         self._optimizers: dict[str, LightningOptimizer] = {}
         self._schedulers: list[LRScheduler] = []
@@ -49,31 +51,42 @@ class Lifecycle(pl.LightningModule):
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
         self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
         if stage == "fit":
+            strategy.check(self.trainer.strategy)
             self.update.check(cast("GAN", self))
 
     def on_train_start(self) -> None:
         """Looks up what a step needs: a random stream per seed, new or from a checkpoint, and the optimizers."""
         self.draws = draws_for(self.seeds, f"game on process {self.trainer.global_rank}", self.device)
-        if self._restored_draws is not None:
-            self.draws.load_state_dict(self._restored_draws)
-            self._restored_draws = None
+        if self._restored is not None:
+            self.draws.load_state_dict(self._restored["draws"])
         self.discriminator_updates = self.global_step * self.n_critic
         optimizers: Any = self.optimizers()
         self._optimizers = dict(zip(self.players, optimizers, strict=True))
         self._schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Goes on with the random numbers of a checkpoint, now that all is set up and nothing else draws any."""
+        if self._restored is not None:
+            processes.restore_random_state(self._restored["random"])
+            self._restored = None
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state of the random streams, which Lightning leaves out."""
-        checkpoint["draws"] = self.draws.state_dict()
+        """Adds the state of the random streams, which Lightning leaves out, for every process."""
+        processes.keep(cast("GAN", self), checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the state of the random streams for `on_train_start`, and when the checkpoint was made."""
-        self._restored_draws = checkpoint.get("draws")
+        """Keeps this process's random streams for when training starts, and when the checkpoint was made."""
+        self._restored = processes.find(cast("GAN", self), checkpoint)
         self._restored_iteration = checkpoint["global_step"]
 
     def optimizer_of(self, name: str) -> Optimizer:
         """A player's own optimizer, without Lightning's wrapper."""
         return self._optimizers[name].optimizer
+
+    def share_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Means of gradients over all processes; Lightning's own strategies take them in the backward pass."""
+        if isinstance(self.trainer.strategy, strategy.GANStrategy):
+            self.trainer.strategy.average_gradients(parameters)
 
     def step_optimizer(self, name: str) -> None:
         """Steps a player's optimizer, through the strategy, and with it the precision plugin."""

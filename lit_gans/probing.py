@@ -185,7 +185,7 @@ def same_game(path: Path, gan: GAN, weights_only: bool | None = None) -> None:
     cure = "use the config.yaml of the run that it comes from"
     settings = checkpoint.get("hyper_parameters", {})  # built in Python a game has none, but a stream per seed
     n_ours = 1 if gan.seeds is None else len(gan.seeds)
-    n_theirs = len(checkpoint["draws"]["generators"]) if "draws" in checkpoint else n_ours
+    n_theirs = len(checkpoint["processes"][0]["draws"]["generators"]) if "processes" in checkpoint else n_ours
     if settings.get("seeds", gan.seeds) != gan.seeds or n_theirs != n_ours:
         theirs = _seeds(settings["seeds"]) if "seeds" in settings else f"{n_theirs} seed(s)"
         raise ValueError(f"{path} was trained with {theirs}, this game has {_seeds(gan.seeds)}; {cure}")

@@ -5,9 +5,9 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 
 from callbacks import HistoricalAveraging, OldFakeReplay
+from lit_gans import GANStrategy
 from lit_gans.hooks import DiscriminatorHook
 from lit_gans.losses import LeastSquares, RelativisticPairing, Wasserstein
 from lit_gans.penalties import R1, WGANGP, ZeroGPSample
@@ -118,7 +118,7 @@ def test_memory_of_old_fakes_and_of_weights_goes_along():
 
 def test_two_processes_add_up_the_parts_once():
     game = {"penalties": {"gp": WGANGP(2.0)}}
-    strategy = DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo")
+    strategy = GANStrategy(start_method="fork", process_group_backend="gloo")
     whole, *_ = trained(1, **game)
     both, *_ = trained(2, **game, trainer={"devices": 2, "strategy": strategy})
     for name, value in whole.items():  # each process has the same reals and draws: their mean is what one has alone

@@ -2,9 +2,9 @@
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 
 from callbacks import HistoricalAveraging, InstanceNoise, OldFakeReplay, OnlineEWC, SynapticIntelligence
+from lit_gans import GANStrategy
 from tests.toys import ring_gan, train
 
 
@@ -40,7 +40,7 @@ def test_two_processes_share_parameters_and_importance_but_not_old_fakes(tmp_pat
         20,
         callbacks=hooks,
         devices=2,
-        strategy=DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo"),
+        strategy=GANStrategy(start_method="fork", process_group_backend="gloo"),
     )
     same = torch.load(tmp_path / "same.pt")
     assert same == {"parameters": True, "ewc": True, "anchor": True, "si": True, "fakes": False}

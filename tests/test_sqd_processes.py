@@ -2,10 +2,10 @@
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from callbacks import SampleQuality, SQDLogger
+from lit_gans import GANStrategy
 from tests.toys import ring_gan, train
 
 
@@ -39,7 +39,7 @@ def test_two_processes_tell_what_one_alone_would_of_the_same_game(tmp_path):
         10,
         callbacks=[*probes(tmp_path), WrittenDown(tmp_path / "seen.pt")],
         devices=2,
-        strategy=DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo"),
+        strategy=GANStrategy(start_method="fork", process_group_backend="gloo"),
         log_every_n_steps=5,
     )
     seen = torch.load(tmp_path / "seen.pt")

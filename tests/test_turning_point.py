@@ -7,12 +7,11 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 
 from callbacks import SQDLogger, TurningPoint
 from callbacks.turning_point import put_back
 from datamodules import RingDataModule
-from lit_gans import GAN
+from lit_gans import GAN, GANStrategy
 from lit_gans.metrics import turning_points
 from lit_gans.networks import MLPDiscriminator, MLPGenerator
 from lit_gans.penalties import R1
@@ -277,7 +276,7 @@ def test_two_processes_go_back_together(tmp_path):
         55,
         callbacks=[Sabotage([37], 1), TurningPoint(**HOW, action="rollback"), BothProcesses(tmp_path / "both.pt")],
         devices=2,
-        strategy=DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo"),
+        strategy=GANStrategy(start_method="fork", process_group_backend="gloo"),
         default_root_dir=tmp_path,
     )
     both = torch.load(tmp_path / "both.pt")

@@ -6,11 +6,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins import MixedPrecision
-from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from callbacks import InstanceNoise, OldFakeReplay, OnlineEWC, WeightClipping
-from lit_gans import GAN
+from lit_gans import GAN, GANStrategy
 from lit_gans.lookahead import Lookahead, holding
 from lit_gans.losses import Minimax, NonSaturating, Wasserstein
 from lit_gans.networks import DiracDiscriminator, DiracGenerator
@@ -369,7 +368,7 @@ REFUSED = {
         {},
         {
             "devices": 2,
-            "strategy": DDPStrategy(find_unused_parameters=True, start_method="fork", process_group_backend="gloo"),
+            "strategy": GANStrategy(start_method="fork", process_group_backend="gloo"),
         },
         "no mean over processes, and there are 2",
     ),
