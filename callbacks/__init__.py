@@ -3,6 +3,7 @@
 from .attraction import Attraction
 from .class_coverage import ClassCoverage
 from .dirac_portrait import DiracPortrait
+from .divergence_guard import DivergenceGuard
 from .drawing_hook import DrawingHook
 from .ewc import EWC, OnlineEWC
 from .fixed_fake_set import FixedFakeSet
@@ -44,6 +45,7 @@ __all__ = [
     "Attraction",
     "ClassCoverage",
     "DiracPortrait",
+    "DivergenceGuard",
     "DrawingHook",
     "FixedFakeSet",
     "FixedFakes",

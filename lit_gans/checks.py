@@ -15,6 +15,10 @@ from .penalties import GradientPenalty, Penalty, Roth
 from .terms import GeneratorTerm
 
 
+class DivergenceError(RuntimeError):
+    """A run has met a number that is not finite; see `callbacks.DivergenceGuard`."""
+
+
 def at_least_one(name: str, value: int) -> int:
     """`value`, or a ValueError if it is below 1."""
     if value < 1:

@@ -110,13 +110,13 @@ class GANCLI(LightningCLI):
             self.model.hparams[network] = _without_what_is_not_taken(self.model.hparams[network])
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs the command; missing data, and what was refused before it began, are told without a traceback."""
+        """Runs the command; missing data, divergence, and what was refused at first, are told without a traceback."""
         given = self.config_init[subcommand]
         try:
             if subcommand != "probe" and given.ckpt_path and (path := Path(given.ckpt_path)).exists():
                 probing.same_game(path, self.model, given.weights_only)
             super()._run_subcommand(subcommand)
-        except (FileNotFoundError, ValueError, MisconfigurationException) as error:
+        except (FileNotFoundError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
             if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
             self.parser.error(str(error), error)
@@ -131,6 +131,8 @@ class GANCLI(LightningCLI):
             logging.disable(logging.INFO)  # which has all been said
             trainer = probing.Trainer(**{**config, "strategy": "gan"})
             logging.disable(logging.NOTSET)
+            for checkpoints in trainer.checkpoint_callbacks:  # an exception of one would have it wait for the others
+                checkpoints.save_on_exception = False  # type: ignore[attr-defined]
         return trainer
 
     def after_fit(self) -> None:

@@ -154,7 +154,7 @@ class GAN(Lifecycle, Evaluation):
         self.sides = {"discriminator": ["discriminator"], "generator": [*self.players][1:]}
         self._mixtures = Mixtures(self.networks)
         self._samplewise = getattr(discriminator, "samplewise", False)
-        self._latest: dict[str, Tensor] = {}
+        self.latest: dict[str, Tensor] = {}
         self._log_is_due = False
         self._checked = False
 
@@ -173,7 +173,7 @@ class GAN(Lifecycle, Evaluation):
         for scheduler in self._schedulers:
             scheduler.step()
         if self._log_is_due:
-            numbers = by_seed(self._latest, self.seeds)
+            numbers = by_seed(self.latest, self.seeds)
             publish(self.trainer, numbers, self.iteration, bar=("d/adversarial", "g/adversarial"))
             checks.monitored(self.trainer)
 
@@ -261,11 +261,11 @@ class GAN(Lifecycle, Evaluation):
 
     def note(self, name: str, numbers: Terms) -> None:
         """Keeps a player's numbers for the log, and how long the gradients are, its own and those on its side."""
-        self._latest.update({f"{self.players[name].letter}/{key}": value for key, value in numbers.items()})
+        self.latest.update({f"{self.players[name].letter}/{key}": value for key, value in numbers.items()})
         if self._log_is_due:
             for player in (self.players[each] for each in self.sides[name]):
                 norm = gradient_norm(player.parameters, self.seeds_axis)
-                self._latest[f"{player.letter}/gradient_norm"] = norm / loss_scale(self.trainer)
+                self.latest[f"{player.letter}/gradient_norm"] = norm / loss_scale(self.trainer)
 
     def move(self, name: str) -> None:
         """Steps the optimizers of a player and of who is on its side."""

@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from callbacks import (
     EWC,
+    DivergenceGuard,
     FixedFakeSet,
     GradientClipping,
     HistoricalAveraging,
@@ -130,6 +131,7 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
         (OldFakeReplay, "mix_fakes"),
         (InstanceNoise, "perturb"),
         (GradientClipping, "on_before_optimizer_step"),
+        (DivergenceGuard, "look"),
         *((kind, "discriminator_terms") for kind in (EWC, OnlineEWC, SynapticIntelligence, HistoricalAveraging)),
     ):
         monkeypatch.setattr(kind, method, counted(getattr(kind, method), fired))
@@ -172,7 +174,7 @@ def test_a_shipped_config_runs_with_everything_on(path, run, tmp_path, monkeypat
     ours = [each for each in done.trainer.callbacks if type(each).__name__ in asked]
     assert len(ours) == len(asked)
     for callback in ours:
-        if isinstance(callback, DiscriminatorHook | GradientClipping):
+        if isinstance(callback, DiscriminatorHook | GradientClipping | DivergenceGuard):
             assert fired[type(callback)] >= ITERATIONS * done.model.n_critic
         elif isinstance(callback, EarlyStopping):
             assert callback.best_score.isfinite()
@@ -430,6 +432,16 @@ def test_an_interrupted_run_keeps_what_it_has(run, monkeypatch):
     with pytest.raises(SystemExit):
         run("fit", RING, clipping, **{**QUICK, "trainer.max_steps": 9, "checkpoint.every_n_train_steps": 1000})
     assert torch.load(next(Path("runs").rglob("last.ckpt")))["global_step"] == 5
+
+
+def test_a_run_that_diverges_is_told_without_a_traceback_and_keeps_its_checkpoint(refused):
+    guard = CONFIGS / "variants" / "divergence_guard.yaml"
+    rates = {f"model.{player}_optimizer.init_args.lr": 1e30 for player in ("generator", "discriminator")}
+    often = {"trainer.max_steps": 50, "checkpoint.every_n_train_steps": 1}
+    message = refused("fit", RING, guard, **{**QUICK, **often, **rates})
+    assert re.search(r"iteration \d+: the .* is (NaN|infinite)", message)
+    for path in Path("runs").rglob("*.ckpt"):
+        assert all(value.isfinite().all() for value in torch.load(path)["state_dict"].values())
 
 
 def test_a_key_of_a_penalty_that_is_not_there_is_told_so(refused):
