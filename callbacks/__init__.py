@@ -1,6 +1,7 @@
 """Callbacks: watching a game and remembering for it."""
 
 from .attraction import Attraction
+from .checkpoints import Checkpoints
 from .class_coverage import ClassCoverage
 from .dirac_portrait import DiracPortrait
 from .divergence_guard import DivergenceGuard
@@ -43,6 +44,7 @@ from .weight_rank import WeightRank
 __all__ = [
     "EWC",
     "Attraction",
+    "Checkpoints",
     "ClassCoverage",
     "DiracPortrait",
     "DivergenceGuard",

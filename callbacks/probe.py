@@ -113,8 +113,9 @@ class Probe(QuietCallback):
                 )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the untrained game, or at the one that a checkpoint brought back."""
-        self._look(trainer, pl_module)
+        """Looks at the untrained game, or at a resumed one if it is time, as a run never stopped would."""
+        if trainer.global_step % self.every_n_iterations == 0:
+            self._look(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

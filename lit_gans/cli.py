@@ -9,6 +9,7 @@ import importlib
 import inspect
 import logging
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -21,14 +22,16 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 # Importing the packages makes their classes known to the parser, so that configs may use bare class names.
 import callbacks
 import datamodules
 
-from . import checks, claims, compare, judges, networks, probing
+from . import checkpoints, checks, claims, compare, judges, networks, probing
 from .gan import GAN
 from .losses import Divergence, Objective
 from .penalties import Output, Penalty
@@ -84,11 +87,11 @@ class GANCLI(LightningCLI):
             )
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_lightning_class_args(callbacks.SampleWriter, "samples")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoint")
         # At every step a bar costs more than the game of a small network, and so do checkpoints of short epochs.
         parser.set_defaults({"progress_bar.refresh_rate": 50})
         parser.set_defaults({"checkpoint.every_n_train_steps": 1000, "checkpoint.save_last": True})
-        parser.set_defaults({"checkpoint.filename": "{step}", "checkpoint.save_on_exception": True})
+        parser.set_defaults({"checkpoint.filename": "{step}"})
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the settings to the configs: Lightning would put the checkpoint's over those that are given."""
@@ -106,6 +109,7 @@ class GANCLI(LightningCLI):
             super().instantiate_classes()
         except (TypeError, ValueError, MisconfigurationException) as error:
             self.parser.error(str(error), error)
+        self.model.config = self.parser.dump(self.config, skip_none=False)
         for network in _NETWORKS:
             self.model.hparams[network] = _without_what_is_not_taken(self.model.hparams[network])
 
@@ -113,13 +117,18 @@ class GANCLI(LightningCLI):
         """Runs the command; missing data, divergence, and what was refused at first, are told without a traceback."""
         given = self.config_init[subcommand]
         try:
+            if subcommand != "probe" and given.ckpt_path == "last":
+                given.ckpt_path = str(checkpoints.newest(self.trainer))
+                rank_zero_info(f"going on from {given.ckpt_path}")
             if subcommand != "probe" and given.ckpt_path and (path := Path(given.ckpt_path)).exists():
-                probing.same_game(path, self.model, given.weights_only)
+                checkpoints.same_game(path, self.model, given.weights_only)
             super()._run_subcommand(subcommand)
         except (FileNotFoundError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
             if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
             self.parser.error(str(error), error)
+        except SIGTERMException:
+            sys.exit(128 + signal.SIGTERM)  # what a shell tells of a command that a signal has ended; Lightning's is 0
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         """Takes the strategy for players in turns, and no bar and checkpoints where it is told to do without."""
@@ -131,17 +140,16 @@ class GANCLI(LightningCLI):
             logging.disable(logging.INFO)  # which has all been said
             trainer = probing.Trainer(**{**config, "strategy": "gan"})
             logging.disable(logging.NOTSET)
-            for checkpoints in trainer.checkpoint_callbacks:  # an exception of one would have it wait for the others
-                checkpoints.save_on_exception = False  # type: ignore[attr-defined]
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = checkpoints.WholeFiles()
         return trainer
 
     def after_fit(self) -> None:
         """Keeps the end of the run, and says where the pictures are."""
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        checkpoints = self.trainer.checkpoint_callback
-        if isinstance(checkpoints, ModelCheckpoint) and checkpoints.dirpath is not None:
-            self.trainer.save_checkpoint(Path(checkpoints.dirpath) / "last.ckpt", weights_only=False)
+        if isinstance(self.trainer.checkpoint_callback, callbacks.Checkpoints):
+            self.trainer.checkpoint_callback.keep(self.trainer)
         self.after_probe()
 
     def after_probe(self) -> None:

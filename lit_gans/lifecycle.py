@@ -1,6 +1,7 @@
 """What Lightning asks of a game around its steps: optimizers, hooks, and random streams that outlive a checkpoint."""
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
@@ -27,6 +28,8 @@ class Lifecycle(pl.LightningModule):
     seeds: list[int] | None
     n_critic: int
     draws: Draws
+    config: str | None = None
+    """The whole config of the run, as text, where it comes from the command line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,8 +74,10 @@ class Lifecycle(pl.LightningModule):
             self._restored = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state of the random streams, which Lightning leaves out, for every process."""
+        """Adds the random streams of every process, which Lightning leaves out, the config, and what the run ran on."""
         processes.keep(cast("GAN", self), checkpoint)
+        checkpoint["config"] = self.config
+        checkpoint["versions"] = {name: version(name) for name in ("lit-gans", "pytorch-lightning", "torch")}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps this process's random streams for when training starts, and when the checkpoint was made."""

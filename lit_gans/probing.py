@@ -1,16 +1,15 @@
 """Looking at checkpoints: a trainer that shows them to its probes, without training."""
 
-import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 
 from . import checks
+from .checkpoints import in_order, read, same_game
 from .gan import GAN
 from .modes import evaluating
 
@@ -121,97 +120,6 @@ class Trainer(pl.Trainer):
             if state := checkpoint.get("callbacks", {}).get(hook.state_key):
                 hook.load_state_dict(state)
             hook.on_load_checkpoint(self, gan, checkpoint)
-
-
-def in_order(ckpt_path: str | Path | None, weights_only: bool | None = None) -> dict[int, Path]:
-    """The checkpoints at a path by iteration, in order; of two of one iteration one.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If no path was given, or a file is not a whole checkpoint.
-    """
-    if ckpt_path is None:
-        raise ValueError("no checkpoint was given to look at; give --ckpt_path a checkpoint, or a folder of them")
-    path = Path(ckpt_path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no checkpoint {path}; give --ckpt_path a checkpoint, or a folder of them")
-    # What is called last comes first: it gives way to a file that is named after its iteration.
-    files = sorted(path.glob("*.ckpt"), key=lambda file: (not file.name.startswith("last"), file.name))
-    if path.is_dir() and not files:
-        raise FileNotFoundError(
-            f"there is no file *.ckpt in the folder {path}; those of a run are in its own folder `checkpoints`"
-        )
-    found: dict[int, Path] = {}
-    for file in files if path.is_dir() else [path]:
-        iteration = read(file, weights_only)["global_step"]
-        if iteration in found and not found[iteration].name.startswith("last"):
-            rank_zero_warn(f"{found[iteration]} is passed over: {file} is of iteration {iteration} too")
-        found[iteration] = file
-    return dict(sorted(found.items()))
-
-
-def read(path: Path, weights_only: bool | None = None) -> dict[str, Any]:
-    """What a checkpoint holds. Tensors are read from the disk when they are used, and no sooner.
-
-    Raises:
-        ValueError: If the file is not a whole checkpoint of a run.
-    """
-    if path.is_dir():
-        raise ValueError(
-            f"{path} is a folder; give --ckpt_path one of the checkpoints in it (`probe` takes folders too)"
-        )
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a checkpoint, or was cut short; give --ckpt_path one that a run has left")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=weights_only is not False, mmap=True)
-    except UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors and numbers; if you trust where it comes from, give --weights_only=false"
-        ) from error
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is not a checkpoint ({reason}); give --ckpt_path one that a run has left") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
-        raise ValueError(
-            f"{path} is not a checkpoint of a run: it has no `state_dict` and `global_step`; "
-            f"give --ckpt_path one that a run has left"
-        )
-    return checkpoint
-
-
-def same_game(path: Path, gan: GAN, weights_only: bool | None = None) -> None:
-    """A ValueError unless a checkpoint holds the networks and seeds of a game."""
-    checkpoint = read(path, weights_only)
-    cure = "use the config.yaml of the run that it comes from"
-    settings = checkpoint.get("hyper_parameters", {})  # built in Python a game has none, but a stream per seed
-    n_ours = 1 if gan.seeds is None else len(gan.seeds)
-    n_theirs = len(checkpoint["processes"][0]["draws"]["generators"]) if "processes" in checkpoint else n_ours
-    if settings.get("seeds", gan.seeds) != gan.seeds or n_theirs != n_ours:
-        theirs = _seeds(settings["seeds"]) if "seeds" in settings else f"{n_theirs} seed(s)"
-        raise ValueError(f"{path} was trained with {theirs}, this game has {_seeds(gan.seeds)}; {cure}")
-    if difference := _difference(checkpoint["state_dict"], gan.state_dict()):
-        raise ValueError(f"{path} holds other networks than this game's: {difference}; {cure}")
-
-
-def _seeds(seeds: list[int] | None) -> str:
-    return "no seeds" if seeds is None else f"seeds {seeds}"
-
-
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """How the parameters of a checkpoint first differ from a game's, in words; empty if they fit."""
-    for name in filter(ours.__contains__, theirs):
-        there, here = (tuple(getattr(state[name], "shape", ())) for state in (theirs, ours))
-        if there != here:
-            return f"{name} is of shape {there} there, {here} here"
-    missing = [name for name in ours if name not in theirs]
-    unexpected = [name for name in theirs if name not in ours]
-    parts = [f"it has no {_first(missing)}"] if missing else []
-    return " and ".join(parts + ([f"it has {_first(unexpected)}, unknown here"] if unexpected else []))
-
-
-def _first(names: Collection[str]) -> str:
-    more = len(names) - 1
-    return next(iter(names)) + (f" (nor {more} more)" if more else "")
 
 
 def fits(gan: GAN, sample_shape: tuple[int, ...] | None) -> None:

@@ -60,6 +60,14 @@ class GANStrategy(DDPStrategy):
             dist.all_reduce(flat)
             _unflat(flat.div_(dist.get_world_size()), alike)
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Says what a broken connection means."""
+        if any(sign in str(exception) for sign in ("Connection closed by peer", "Connection reset", "NCCL error")):
+            exception.add_note(
+                "another process of this run has ended, and this one cannot go on alone: see what that one told last, "
+                "and go on from the last checkpoint with --ckpt_path last"
+            )
+
     @classmethod
     def register_strategies(cls, strategy_registry: Any) -> None:
         """Makes the names known to `Trainer`."""

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -425,7 +426,7 @@ def test_a_checkpoint_is_named_after_its_iteration_also_after_validations(run):
 def test_an_interrupted_run_keeps_what_it_has(run, monkeypatch):
     def stop(self, trainer, *_):
         if trainer.global_step == 5:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(WeightClipping, "on_train_batch_end", stop)
     clipping = CONFIGS / "variants" / "wgan_clipping.yaml"

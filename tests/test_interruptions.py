@@ -1,0 +1,210 @@
+"""Interruptions: files that are always whole, and runs that go on to the same bits."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from callbacks import Checkpoints
+from lit_gans.checkpoints import WholeFiles, newest, read
+from tests.toys import assert_same, ring_gan, state, train
+
+ROOT = Path(__file__).parent.parent
+
+
+# ---------------------------------------------------------------------------------------------------------- files
+
+
+def test_a_checkpoint_is_written_whole_and_nothing_is_left_beside_it(tmp_path):
+    WholeFiles().save_checkpoint({"x": torch.arange(3)}, tmp_path / "new" / "a.ckpt")
+    assert torch.load(tmp_path / "new" / "a.ckpt")["x"].tolist() == [0, 1, 2]
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.ckpt"]
+
+
+def write_more_than_there_is_room_for(path, told):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        WholeFiles().save_checkpoint({"x": torch.zeros(100_000)}, path)
+    except OSError as error:
+        told.send(str(error))
+
+
+def test_a_disk_that_fills_costs_no_earlier_checkpoint(tmp_path):
+    path = tmp_path / "last.ckpt"
+    WholeFiles().save_checkpoint({"x": torch.ones(3)}, path)
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=write_more_than_there_is_room_for, args=(path, there))
+    process.start()
+    process.join(60)
+    assert here.poll()
+    assert "last.ckpt could not be written" in (told := here.recv())
+    assert "those before it are as they were" in told
+    assert torch.load(path)["x"].tolist() == [1, 1, 1]
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_run_that_is_killed_while_it_writes_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    WholeFiles().save_checkpoint({"x": torch.ones(3)}, path)
+    monkeypatch.setattr(os, "fsync", lambda _: os._exit(9))  # all is written, nothing is in its place
+    process = multiprocessing.get_context("fork").Process(
+        target=WholeFiles().save_checkpoint, args=({"x": torch.zeros(3)}, path)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    assert torch.load(path)["x"].tolist() == [1, 1, 1]
+
+
+def test_a_checkpoint_that_was_cut_short_is_named_and_the_one_before_is_offered(tmp_path):
+    gan = ring_gan()
+    trainer = train(gan, 2)
+    trainer.save_checkpoint(tmp_path / "step=2.ckpt")
+    whole = (tmp_path / "step=2.ckpt").read_bytes()
+    (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt is not a checkpoint, or was cut short; give .*step=2\.ckpt, which"
+    ):
+        read(tmp_path / "last.ckpt")
+    (tmp_path / "step=2.ckpt").unlink()
+    with pytest.raises(ValueError, match="cut short; give --ckpt_path one that a run has left"):
+        read(tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_tells_what_it_was_made_with(tmp_path):
+    train(ring_gan(), 1).save_checkpoint(tmp_path / "a.ckpt")
+    assert read(tmp_path / "a.ckpt")["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path):
+    trainer = train(ring_gan(), 1, default_root_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint below .* to go on from"):
+        newest(trainer)
+    for number, name in enumerate(("b", "a", "broken")):
+        path = tmp_path / name / f"{name}.ckpt"
+        trainer.save_checkpoint(path)
+        os.utime(path, (number, number))
+    path.write_bytes(b"half")
+    assert newest(trainer) == tmp_path / "a" / "a.ckpt"
+
+
+# ------------------------------------------------------------------------------------------------------- exceptions
+
+
+class Raising(pl.Callback):
+    """Raises at the end of an iteration."""
+
+    def __init__(self, at, error):
+        self.at, self.error = at, error
+
+    def on_train_batch_end(self, trainer, gan, *_):
+        if trainer.global_step == self.at:
+            raise self.error
+
+
+class Signalling(pl.Callback):
+    """Sends this process a signal in the midst of an iteration."""
+
+    def __init__(self, at, number):
+        self.at, self.number = at, number
+
+    def on_train_batch_start(self, trainer, gan, batch, batch_idx):
+        if trainer.global_step == self.at - 1:
+            os.kill(os.getpid(), self.number)
+
+
+def run(folder, iterations, *callbacks, **settings):
+    pl.seed_everything(0, verbose=False)
+    gan = ring_gan("Adam", n_critic=2)
+    checkpoints = Checkpoints(dirpath=folder, every_n_train_steps=4, save_last=True, filename="{step}")
+    train(gan, iterations, callbacks=[*callbacks, checkpoints], enable_checkpointing=True, **settings)
+    return gan
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "kept"), [(signal.SIGINT, SystemExit, 7), (signal.SIGTERM, SIGTERMException, 7)]
+)
+def test_a_signal_ends_the_run_after_the_iteration_which_is_kept(number, error, kept, tmp_path):
+    whole = run(tmp_path / "whole", 12)
+    with pytest.raises(error):
+        run(tmp_path / "ended", 12, Signalling(7, number))
+    assert torch.load(tmp_path / "ended" / "last.ckpt")["global_step"] == kept
+    again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
+    assert_same(state(again), state(whole))
+    assert signal.getsignal(signal.SIGINT) is not None
+
+
+def test_what_an_exception_leaves_half_done_is_not_kept(tmp_path):
+    whole = run(tmp_path / "whole", 12)
+    with pytest.raises(RuntimeError, match="stumbled"):
+        run(tmp_path / "ended", 12, Raising(7, RuntimeError("stumbled")))
+    assert torch.load(tmp_path / "ended" / "last.ckpt")["global_step"] == 4
+    again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
+    assert_same(state(again), state(whole))
+
+
+# ------------------------------------------------------------------------------------------------------- whole runs
+
+
+def test_killed_runs_with_everything_on_end_with_the_same_bits(tmp_path):
+    script = [sys.executable, str(ROOT / "benchmarks" / "interruptions.py")]
+    done = subprocess.run(
+        [*script, "--kills=4", "--iterations=80", f"--folder={tmp_path / 'runs'}"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 of 4 end with the bits of the run that was never stopped" in done.stdout
+
+
+PLAYER = """
+import os
+from pathlib import Path
+import pytorch_lightning as pl
+from lit_gans import GANStrategy
+from tests.toys import ring_gan, train
+
+class Told(pl.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 10:
+            Path(__file__).with_name(f"process_{trainer.global_rank}").write_text(str(os.getpid()))
+
+train(ring_gan(), 10**9, callbacks=[Told()], devices=2, strategy=GANStrategy(process_group_backend="gloo"))
+"""
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_where_one_process_is_killed_the_other_ends_and_says_why(killed, tmp_path):
+    (tmp_path / "player.py").write_text(PLAYER)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "player.py")]
+    with (tmp_path / "output").open("w") as output:
+        first = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    numbers = [tmp_path / f"process_{rank}" for rank in (0, 1)]
+    until(lambda: all(path.exists() and path.read_text() for path in numbers), 240)
+    processes = [psutil.Process(int(path.read_text())) for path in numbers]
+    processes[killed].kill()
+    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes), 60)
+    assert first.wait() != 0
+    assert "another process of this run has ended" in (tmp_path / "output").read_text()
+
+
+def until(true, seconds):
+    """Waits for something to be true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"it has not come true within {seconds} s"
+        time.sleep(0.1)
