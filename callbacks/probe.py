@@ -180,9 +180,9 @@ class Probe(QuietCallback):
             path, iteration, drawn = self._drawing.pop(0)
             if error := drawn.exception():
                 rank_zero_warn(f"{type(self).__name__} could not draw {path}: {error}")
-            elif path.suffix == ".png":
+            else:
                 for logger in trainer.loggers:
-                    _send_picture(logger, self.name, path, iteration)
+                    _send(logger, self.name, path, iteration)
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -217,8 +217,13 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-def _send_picture(logger: Any, key: str, path: Path, iteration: int) -> None:
-    if hasattr(logger, "log_image"):  # Weights & Biases and its kin
-        logger.log_image(key, [str(path)], step=iteration)
+def _send(logger: Any, name: str, path: Path, iteration: int) -> None:
+    """A picture under `pictures/`, a film under `films/`, to a logger that takes them."""
+    if path.suffix == ".gif":
+        if hasattr(logger, "log_video"):  # Weights & Biases
+            logger.log_video(f"films/{name}", [str(path)], step=iteration, format=["gif"])
+    elif hasattr(logger, "log_image"):  # Weights & Biases and its kin
+        logger.log_image(f"pictures/{name}", [str(path)], step=iteration)
     elif hasattr(getattr(logger, "experiment", None), "add_image"):  # TensorBoard
-        logger.experiment.add_image(key, np.asarray(Image.open(path)), global_step=iteration, dataformats="HWC")
+        pixels = np.asarray(Image.open(path))
+        logger.experiment.add_image(f"pictures/{name}", pixels, global_step=iteration, dataformats="HWC")

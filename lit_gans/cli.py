@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from pytorch_lightning import Callback, Trainer
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_info
@@ -31,7 +33,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException, SI
 import callbacks
 import datamodules
 
-from . import checkpoints, checks, claims, compare, judges, networks, probing
+from . import checkpoints, checks, claims, compare, judges, networks, probing, wandb_runs
 from .gan import GAN
 from .losses import Divergence, Objective
 from .penalties import Output, Penalty
@@ -58,6 +60,22 @@ class GANArgumentParser(LightningArgumentParser):
             "or lit-gans claims|compare|judge --help",
             file=file,
         )
+
+
+class RunConfig(SaveConfigCallback):
+    """Keeps the run's config in its folder, beside the pictures, and gives it to Weights & Biases."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Any, **settings: Any) -> None:
+        super().__init__(parser, config, save_to_log_dir=False, **settings)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Called once, by the first process."""
+        folder = callbacks.probe.run_folder(trainer)
+        self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+                logger.experiment.config.update(config, allow_val_change=True)
 
 
 class GANCLI(LightningCLI):
@@ -122,6 +140,8 @@ class GANCLI(LightningCLI):
                 rank_zero_info(f"going on from {given.ckpt_path}")
             if subcommand != "probe" and given.ckpt_path and (path := Path(given.ckpt_path)).exists():
                 checkpoints.same_game(path, self.model, given.weights_only)
+                if subcommand == "fit":
+                    wandb_runs.go_on(self.trainer, checkpoints.read(path, given.weights_only))
             super()._run_subcommand(subcommand)
         except (FileNotFoundError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
             if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
@@ -177,7 +197,7 @@ def main(args: list[str] | None = None) -> None:
         subclass_mode_data=True,
         seed_everything_default=0,
         auto_configure_optimizers=False,
-        save_config_kwargs={"overwrite": True},
+        save_config_callback=RunConfig,
         parser_kwargs={
             "description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare; `lit-gans "
             "compare` puts runs side by side on a page; `lit-gans judge` trains a judge of images for `SQDLogger`."

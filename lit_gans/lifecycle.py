@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from . import processes, strategy
+from . import processes, strategy, wandb_runs
 from .hooks import DiscriminatorHook, GeneratorHook
 from .players import Player, schedulers
 from .streams import Draws, draws_for
@@ -76,6 +76,7 @@ class Lifecycle(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the random streams of every process, which Lightning leaves out, the config, and what the run ran on."""
         processes.keep(cast("GAN", self), checkpoint)
+        wandb_runs.keep(self.trainer, checkpoint)
         checkpoint["config"] = self.config
         checkpoint["versions"] = {name: version(name) for name in ("lit-gans", "pytorch-lightning", "torch")}
 

@@ -109,7 +109,7 @@ def test_a_probe_looks_first_every_n_and_last_and_leaves_it_all_in_the_run_folde
     assert frames_of(run / "thermometer.gif") == len(looks)
     assert table(run / "thermometer.csv") == [{"iteration": str(i), "heat": str(float(i))} for i in looks]
     assert notes.of("heat") == {i: i for i in looks}
-    assert notes.pictures == [("thermometer", f"{i:08d}.png", i) for i in looks]
+    assert notes.pictures == [("pictures/thermometer", f"{i:08d}.png", i) for i in looks]
     assert [int(row["step"]) for row in table(run / "metrics.csv") if row["heat"]] == looks
 
 

@@ -5,6 +5,10 @@ Thresholds stand here, in the code, before the runs that they judge.
 
 from .claim import Claim, above, at_end, between, column_of, end_over_start, lower, second_half, trained, untrained
 
+HALF_MODES = column_of(
+    "mode_coverage", "modes/covered", "modes covered of 8, by 2 500 samples, mean over second half", second_half
+)
+
 WORKSHOP = {
     "WS-1": Claim(
         statement="Under plain SGD the game runs in a loop: the fakes travel around the ring, and both players come "
@@ -67,6 +71,22 @@ WORKSHOP = {
             "Adam: the field stands still, above 0.9": above("cosine", "Adam", 0.9),
             "Adam: not all modes, for any seed": lambda n: bool((n["modes"]["Adam"] < 8).all()),
             "Adam: fewer modes than with 0-GP": lower("modes", "Adam", "0-GP, Adam"),
+        },
+    ),
+    "WS-4": Claim(
+        statement="Batch norm in G spreads the fakes over the space, where more modes pull them.",
+        source="Thanh-Tung et al. 2018, section 2.2 and fig. 5",
+        base="ring",
+        runs={
+            "non-saturating, SGD": (),
+            "batch norm in G": ("batch_norm_generator",),
+            "batch norm in both": ("batch_norm",),
+        },
+        measures={"modes": HALF_MODES},
+        relations={
+            "batch norm in G: more modes than without, by 1": lower(
+                "modes", "non-saturating, SGD", "batch norm in G", by=1.0
+            )
         },
     ),
     "WS-5": Claim(
@@ -141,6 +161,26 @@ WORKSHOP = {
             "DCGAN: its convolution keeps nine tenths of its effective rank": above("middle", "DCGAN, Adam", 0.9),
             "DCGAN: keeps more of its effective rank than the MLP with Adam": lambda n: (
                 n["rank"]["DCGAN, Adam"].mean() > n["rank"]["MLP, Adam"].mean()
+            ),
+        },
+    ),
+    "WS-7": Claim(
+        statement="A mixture of discriminators helps against mode collapse; a mixture of generators does not.",
+        source="Thanh-Tung et al. 2018, section 3.2, without an experiment",
+        base="ring",
+        runs={
+            "non-saturating, SGD": (),
+            "4 discriminators": ("mixture_discriminators", "faster_discriminators"),
+            "4 discriminators, each at a quarter of the rate": ("mixture_discriminators",),
+            "4 generators": ("mixture_generators",),
+        },
+        measures={"modes": HALF_MODES},
+        relations={
+            "4 discriminators: more modes than one, by 1": lower(
+                "modes", "non-saturating, SGD", "4 discriminators", by=1.0
+            ),
+            "4 generators: no more modes than one, by 1": lambda n: bool(
+                n["modes"]["4 generators"].mean() <= n["modes"]["non-saturating, SGD"].mean() + 1.0
             ),
         },
     ),

@@ -1,0 +1,106 @@
+"""Weights & Biases: what an offline run has really written, read back from its file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lit_gans.cli import main
+from tests.wandb_files import config, history, run_id
+
+ROOT = Path(__file__).parents[1]
+OFFLINE = ["--trainer.logger=WandbLogger", "--trainer.logger.offline=true"]
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch, capsys):
+    """Runs the command line in an empty folder; gives the file of Weights & Biases that it has written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+    def run(iterations, *arguments):
+        import wandb
+
+        before = set(Path("runs").rglob("*.wandb"))
+        short = ["--trainer.accelerator=cpu", f"--trainer.max_steps={iterations}", "--trainer.log_every_n_steps=2"]
+        main(
+            [
+                "fit",
+                "--config",
+                str(ROOT / "configs" / "ring.yaml"),
+                *OFFLINE,
+                f"--trainer.logger.save_dir={tmp_path / 'runs'}",
+                *short,
+                *arguments,
+            ]
+        )
+        wandb.finish()
+        (path,) = set(Path("runs").rglob("*.wandb")) - before
+        return path
+
+    return run
+
+
+def test_an_offline_run_holds_every_number_picture_and_film_and_the_config(play):
+    path = play(6, "--model.seeds=[0,1]", "--trainer.callbacks.every_n_iterations=3")
+    rows = history(path)
+    logged = {key: row["trainer/global_step"] for row in rows for key in row}
+    numbers = {"d/adversarial", "g/adversarial", "d/gradient_norm/seed_1", "modes/covered", "modes/reverse_kl/seed_0"}
+    assert numbers <= logged.keys()
+    assert [row["trainer/global_step"] for row in rows if "d/adversarial" in row] == [2, 4, 6]
+    for probe in ("sample_grid", "vector_field", "loss_curves"):
+        (shown,) = {
+            row[f"pictures/{probe}/filenames"][0]
+            for row in rows
+            if f"pictures/{probe}/filenames" in row and row["trainer/global_step"] == 6
+        }
+        assert (path.parent / "files" / shown).stat().st_size > 1000
+    for probe in ("sample_grid", "vector_field"):
+        (film,) = [row for row in rows if any(key.startswith(f"films/{probe}") for key in row)]
+        assert film["trainer/global_step"] == 6
+    assert list((path.parent / "files" / "media" / "videos").rglob("*.gif"))
+    assert {key.partition("/")[0] for key in logged} <= {
+        "d",
+        "g",
+        "modes",
+        "pictures",
+        "films",
+        "trainer",
+        "field",
+        "_step",
+        "_timestamp",
+        "_runtime",
+        "epoch",
+    }
+    kept = config(path)
+    assert kept["model"]["seeds"] == [0, 1]
+    assert kept["data"]["class_path"].endswith("RingDataModule")
+    assert kept["trainer"]["max_steps"] == 6
+
+
+def test_the_config_is_in_the_folder_of_the_run(play):
+    first, second = play(2), play(2)
+    for path in (first, second):
+        saved = yaml.safe_load((Path("runs") / "lightning_logs" / run_id(path) / "config.yaml").read_text())
+        assert saved["trainer"]["max_steps"] == 2
+    assert not Path("runs/config.yaml").exists()
+
+
+def test_a_resumed_run_goes_on_with_the_same_run_and_axis(play):
+    first = play(4)
+    second = play(8, "--ckpt_path=last")
+    assert run_id(first) == run_id(second)
+    assert [row["trainer/global_step"] for row in history(second) if "d/adversarial" in row] == [6, 8]
+
+
+def test_no_key_and_no_environment_is_written(play, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef" * 2 + "01234567")
+    monkeypatch.setenv("SOME_SECRET", "tell-nobody")
+    play(2)
+    for path in Path("runs").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"0123456789abcdef0123456789abcdef" not in content, path
+            assert b"tell-nobody" not in content, path
+    assert torch.load(next(Path("runs").rglob("last.ckpt")), weights_only=True)["wandb_run"]
