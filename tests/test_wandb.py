@@ -1,12 +1,17 @@
 """Weights & Biases: what an offline run has really written, read back from its file."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from callbacks import EWC, HistoricalAveraging, OnlineEWC, SynapticIntelligence
 from lit_gans.cli import main
+from lit_gans.dashboard import SECTIONS, STEP, workspace
+from tests.test_probes import every_probe
+from tests.toys import Notes, ring_gan, train
 from tests.wandb_files import config, history, run_id
 
 ROOT = Path(__file__).parents[1]
@@ -104,3 +109,63 @@ def test_no_key_and_no_environment_is_written(play, monkeypatch):
             assert b"0123456789abcdef0123456789abcdef" not in content, path
             assert b"tell-nobody" not in content, path
     assert torch.load(next(Path("runs").rglob("last.ckpt")), weights_only=True)["wandb_run"]
+
+
+# ------------------------------------------------------------------------------------------------------ the dashboard
+
+
+def test_the_dashboard_shows_what_runs_log(unwritten):
+    notes = Notes()
+    memories = [OnlineEWC(1.0, 2), EWC(1.0, 2), SynapticIntelligence(0.1, 2), HistoricalAveraging(0.1, 0.1)]
+    train(ring_gan(), 6, callbacks=[*every_probe(2), *memories], logger=notes, log_every_n_steps=1)
+    logged = {key for _, row in notes.rows for key in row} | {"classes/covered"}  # which is of labelled images
+    shown = {key for part in SECTIONS.values() for keys in part.numbers.values() for key in keys}
+    assert shown <= logged
+    names = {probe.name for probe in every_probe(1)}
+    assert {name for part in SECTIONS.values() for name in (*part.pictures, *part.films)} <= names
+
+
+def test_the_dashboard_is_made_without_a_network():
+    made = workspace("some-project", "someone")._to_model()
+    sections = made.spec.section.panel_bank_config.sections
+    assert [section.name for section in sections] == list(SECTIONS)
+    lines = [panel.config for section in sections for panel in section.panels if hasattr(panel.config, "metrics")]
+    assert {line.x_axis for line in lines} == {STEP}
+    assert ["d/adversarial", "g/adversarial"] in [line.metrics for line in lines]
+
+
+def test_without_a_project_the_dashboard_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["dashboard"])
+    assert "--project" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------------ sweeps
+
+
+def commands(path):
+    """What an agent would run: each combination of a sweep's values, as W&B puts it in the place of `${args}`."""
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["method"] == "grid"
+    names, values = sweep["parameters"].keys(), [each["values"] for each in sweep["parameters"].values()]
+    for combination in itertools.product(*values):
+        given = [f"--{name}={value}" for name, value in zip(names, combination, strict=True)]
+        yield [part for word in sweep["command"] for part in (given if word == "${args}" else [word])]
+
+
+SWEEPS = sorted((ROOT / "configs" / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_command_of_a_sweep_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    short = ["--trainer.logger=false", "--trainer.fast_dev_run=1", "--trainer.accelerator=cpu"]
+    short += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--data.batch_size=8"]
+    played = 0
+    for program, *arguments in commands(path):
+        assert program == "lit-gans"
+        if "--model.seeds=[0]" not in arguments:  # other seeds run as this one does
+            continue
+        main([*arguments, *short])
+        played += 1
+    assert played == 4 * 4
