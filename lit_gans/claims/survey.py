@@ -106,8 +106,8 @@ SURVEY = {
         source="Manisha & Gujar 2018, section 2.1 and 3.2 (f-GAN)",
         base="ring",
         runs={
-            "reverse KL": ("adam", "linear_generator", "reverse_kl"),
-            "KL": ("adam", "linear_generator", "kl"),
+            "reverse KL": ("adam", "broad_modes", "linear_generator", "reverse_kl"),
+            "KL": ("adam", "broad_modes", "linear_generator", "kl"),
         },
         measures=MODES,
         relations={"KL: more modes than reverse KL, by 1": _more_modes("KL", "reverse KL", 1.0)},
