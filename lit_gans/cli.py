@@ -1,7 +1,8 @@
 """The command line: `lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …]`.
 
 `probe` looks at checkpoints with the config's probes, without training: `--ckpt_path FILE_OR_FOLDER`. Beside these,
-with arguments of their own: `lit-gans claims`, `lit-gans judge`, `lit-gans compare` and `lit-gans dashboard`.
+with arguments of their own: `lit-gans claims`, `lit-gans judge`, `lit-gans compare`, `lit-gans dashboard` and
+`lit-gans export`.
 """
 
 import difflib
@@ -33,7 +34,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException, SI
 import callbacks
 import datamodules
 
-from . import checkpoints, checks, claims, compare, dashboard, judges, networks, probing, wandb_runs
+from . import checkpoints, checks, claims, compare, dashboard, export, judges, networks, probing, wandb_runs
 from .gan import GAN
 from .losses import Divergence, Objective
 from .penalties import Output, Penalty
@@ -57,7 +58,7 @@ class GANArgumentParser(LightningArgumentParser):
         """One line; Lightning's is pages long and buries the message."""
         print(
             "usage: lit-gans fit|validate|test|predict|probe --config FILE [--config FILE …] [--KEY VALUE …], "
-            "or lit-gans claims|compare|dashboard|judge --help",
+            "or lit-gans claims|compare|dashboard|export|judge --help",
             file=file,
         )
 
@@ -185,6 +186,7 @@ def main(args: list[str] | None = None) -> None:
         "claims": claims.main,
         "compare": compare.main,
         "dashboard": dashboard.main,
+        "export": export.main,
         "judge": partial(judges.main, datamodules.GANDataModule),
     }
     if given[:1] and given[0] in apart:
@@ -202,7 +204,7 @@ def main(args: list[str] | None = None) -> None:
         parser_kwargs={
             "description": "Train GANs and see why they fail. `lit-gans claims` runs what papers compare; `lit-gans "
             "compare` puts runs side by side on a page; `lit-gans dashboard` makes one in Weights & Biases; `lit-gans "
-            "judge` trains a judge of images for `SQDLogger`."
+            "export` writes G for other programs; `lit-gans judge` trains a judge of images for `SQDLogger`."
         },
         args=args,
     )

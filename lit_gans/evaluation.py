@@ -12,6 +12,7 @@ from .hooks import DiscriminatorStep
 from .logbook import by_seed, publish
 from .modes import evaluating
 from .players import accuracy
+from .seeds import one_copy
 from .streams import draws_for, stream
 
 if TYPE_CHECKING:
@@ -68,6 +69,24 @@ class Evaluation(pl.LightningModule):
         generator = None if seed is None else stream(seed, "samples")
         latents = torch.randn(checks.at_least_one("n", n), self.latent_dim, generator=generator)
         return self.generate(latents, averaged)
+
+    def plain_generator(self, seed: int | None = None, averaged: bool = True) -> nn.Module:
+        """G as a module of its own, in eval mode and on the CPU: latents `(n, latent_dim)` to samples `(n, *sample)`.
+
+        Args:
+            seed: Of a game with several seeds, whose G.
+            averaged: Whether the average of G, where there is one, or G as it plays.
+
+        Raises:
+            ValueError: If the game has several seeds and none is given, or one that it does not have.
+        """
+        seeds: list[int | None] = [None] if self.seeds is None else [*self.seeds]
+        if seed is None and len(seeds) == 1:
+            seed = seeds[0]
+        if seed not in seeds:
+            raise ValueError(f"this game has the seeds {self.seeds}, and seed={seed} is none of them; give one of them")
+        network = self.generator if self.ema is None or not averaged else self.ema.module
+        return one_copy(network, seeds.index(seed)).cpu().eval().requires_grad_(False)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Logs both losses and D's accuracy on held-out reals and fresh fakes, in eval mode, as `val/…`."""

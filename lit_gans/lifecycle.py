@@ -82,6 +82,10 @@ class Lifecycle(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps this process's random streams for when training starts, and when the checkpoint was made."""
+        if (
+            not self.hparams and "hyper_parameters" in checkpoint
+        ):  # `load_from_checkpoint` builds by them, and drops them
+            self.save_hyperparameters(dict(checkpoint["hyper_parameters"]), logger=False)
         self._restored = processes.find(cast("GAN", self), checkpoint)
         self._restored_iteration = checkpoint["global_step"]
 

@@ -94,6 +94,21 @@ def unstacked(network: nn.Module) -> nn.Module:
     return network.network if isinstance(network, SeedStack) else network
 
 
+def one_copy(network: nn.Module, index: int = 0) -> nn.Module:
+    """A network of its own that is one copy of another one with seeds; of one without, the only one."""
+    common, states, _ = copies(network)
+    alone = copy.deepcopy(common)
+    for name, value in states[index].items():
+        place, _, leaf = name.rpartition(".")
+        module = alone.get_submodule(place)
+        kept = value.detach().clone()
+        if leaf in module._parameters:
+            module._parameters[leaf] = nn.Parameter(kept)
+        else:
+            module._buffers[leaf] = kept
+    return alone
+
+
 @contextmanager
 def tapping(network: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     """The outputs of an inner layer in the passes inside, one per pass, `(..., n, *feature)`.
