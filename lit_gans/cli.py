@@ -247,7 +247,12 @@ def _quieten() -> None:
 def _hint(message: str) -> str:
     """What a person needs of a long message: the class's own refusal, or the names that are valid where one is not."""
     if refusal := re.search(r"^[\s-]*((?!\w*(?:Error|Warning):)[A-Z]\w+: [a-z].+)$", message, re.MULTILINE):
-        return f"\n\n  {refusal[1]}"
+        return "" if refusal[1] == message.strip() else f"\n\n  {refusal[1]}"
+    if "Cannot instantiate typing.Union" in message:
+        return (
+            "\n\n  A scheduler (model.generator_scheduler and its like) was given without a class; name one, for "
+            "example torch.optim.lr_scheduler.LinearLR, or give null for none."
+        )
     unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute [\s\S]*? value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
     if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and (terms := _DICTS.get(key[1])):

@@ -45,7 +45,7 @@ class Lifecycle(pl.LightningModule):
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
-        optimizers = [player.optimizer(player.parameters) for player in self.players.values()]
+        optimizers = [self._optimizer(name, player) for name, player in self.players.items()]
         return optimizers, schedulers(self.players.values(), optimizers)
 
     def setup(self, stage: str) -> None:
@@ -104,6 +104,12 @@ class Lifecycle(pl.LightningModule):
             self._optimizers[name].step()
         else:
             self.trainer.strategy.optimizer_step(self.optimizer_of(name), lambda: None)
+
+    def _optimizer(self, name: str, player: Player) -> Optimizer:
+        try:
+            return player.optimizer(player.parameters)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}_optimizer: {error}; correct its arguments") from error
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As in `nn.Module`, whose search for parameters a name that Lightning writes forty times a step must skip."""

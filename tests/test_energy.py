@@ -49,7 +49,7 @@ def test_energies_by_hand():
 
 
 def test_an_energy_needs_a_reconstruction():
-    with pytest.raises(ValueError, match=r"^EnergyBased: .*MLPDiscriminator has no reconstruct.*AutoEncoderDiscrim"):
+    with pytest.raises(ValueError, match=r"^EnergyBased: .*MLPDiscriminator, has no reconstruct.*AutoEncoderDiscrim"):
         ring_gan(loss=EnergyBased())
     for seeds in (None, [0, 1]):
         notes = Notes()

@@ -32,8 +32,9 @@ class EnergyBased(SeparableObjective):
         """An auto-encoder is needed: of another D's output the margin means nothing."""
         if not callable(getattr(discriminator, "reconstruct", None)):
             raise ValueError(
-                f"EnergyBased: the energy is the error of a reconstruction, and {type(discriminator).__name__} has no "
-                f"reconstruct(x); take AutoEncoderDiscriminator, or a network of yours with that method that returns "
+                f"EnergyBased: the energy is the error of a reconstruction, and the discriminator, a "
+                f"{type(discriminator).__name__}, has no reconstruct(x); take "
+                f"AutoEncoderDiscriminator, or a network of yours with that method that returns "
                 f"minus the error"
             )
 
