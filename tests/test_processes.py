@@ -1,5 +1,7 @@
 """Several processes play the game that one plays: GANStrategy, and what is refused beside it."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -164,7 +166,7 @@ def test_all_processes_hold_the_same_bits_of_parameters_and_buffers(tmp_path):
     hooks = [OnlineEWC(10.0, 8), SynapticIntelligence(0.1, 6), OldFakeReplay(0.5), HistoricalAveraging(0.1, 0.1)]
     gan = ring_gan("Adam", batch_norm=True, n_critic=2, ema=0.9, loss=Wasserstein())
     callbacks = [*hooks, InstanceNoise(0.1), Different(), Compared(tmp_path / "same.pt")]
-    train(gan, 40, callbacks=callbacks, devices=2, strategy=GANStrategy(**ACROSS))
+    train(gan, 500, callbacks=callbacks, devices=2, strategy=GANStrategy(**ACROSS))
     same = torch.load(tmp_path / "same.pt")
     assert any("running_mean" in name for name in same)
     assert all(same.values()), [name for name, equal in same.items() if not equal]
@@ -255,3 +257,39 @@ def test_the_command_line_takes_it_where_there_are_several_devices(tmp_path):
     assert done.stdout.count("pictures and tables:") == 1
     (checkpoint,) = tmp_path.rglob("last.ckpt")
     assert len(torch.load(checkpoint, weights_only=True)["processes"]) == 2
+
+
+@pytest.mark.parametrize("starter", ["torchrun", "SLURM"])
+def test_two_nodes_play_together(starter, tmp_path):
+    port = free_port()
+    command = ["-m", "lit_gans", "fit", "--config", str(ROOT / "configs" / "ring.yaml"), "--trainer.num_nodes=2"]
+    command += ["--trainer.devices=1", "--trainer.accelerator=cpu", "--trainer.max_steps=4", "--data.batch_size=16"]
+    command += ["--trainer.callbacks+=NumbersOnly", "--trainer.enable_progress_bar=false"]
+    nodes = []
+    for node in range(2):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if starter == "torchrun":
+            way = ["-m", "torch.distributed.run", "--nnodes=2", f"--node_rank={node}", "--master_addr=127.0.0.1"]
+            start = [sys.executable, *way, f"--master_port={port}"]
+        else:
+            start = [sys.executable]
+            environment |= {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "gan", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0"}
+            environment |= {"SLURM_PROCID": str(node), "SLURM_NODEID": str(node), "SLURM_NODELIST": "127.0.0.1"}
+            environment |= {"SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2"}
+            environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        nodes.append(
+            subprocess.Popen(
+                [*start, *command], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        )
+    told = [node.communicate(timeout=300)[0].decode() for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], told
+    (checkpoint,) = tmp_path.rglob("last.ckpt")
+    assert len(torch.load(checkpoint, weights_only=True)["processes"]) == 2
+
+
+def free_port():
+    """One that nothing listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
