@@ -3,9 +3,9 @@
     python benchmarks/interruptions.py --kills 20
 
 One run with everything on (memory, replay, noise, schedules, an average of G, three D updates per G update, two seeds,
-workers, SQD, validation) is never stopped. Others of the same settings are ended by SIGKILL, SIGTERM, SIGINT or
-an exception at a moment drawn at random, and go on by `--ckpt_path last` until they are through. Every tensor and number of the last
-checkpoints must be the same, and every number that both have logged.
+workers, SQD, validation) is never stopped. Others of the same settings are ended by SIGKILL, SIGTERM, SIGINT or an
+exception at a moment drawn at random, and go on by `--ckpt_path last` until they are through. Every tensor and number
+of the last checkpoints must be the same, and every number that both have logged.
 """
 
 import argparse
@@ -55,12 +55,18 @@ trainer:
   enable_model_summary: false
   logger: {class_path: CSVLogger, init_args: {save_dir: runs, name: everything}}
   callbacks:
-    - {class_path: OldFakeReplay, init_args: {replay_ratio: 0.5, buffer: {class_path: Reservoir, init_args: {capacity: 200}}}}
+    - class_path: OldFakeReplay
+      init_args: {buffer: {class_path: Reservoir, init_args: {capacity: 200}}}
     - {class_path: OnlineEWC, init_args: {task_length: 40, n_samples: 64}}
     - {class_path: SynapticIntelligence, init_args: {task_length: 30}}
     - {class_path: HistoricalAveraging, init_args: {discriminator_weight: 0.01, generator_weight: 0.01}}
-    - {class_path: InstanceNoise, init_args: {std: {class_path: Linear, init_args: {start: 0.2, end: 0.0, iterations: 200}}}}
-    - {class_path: SQDLogger, init_args: {every_n_iterations: 25, n_samples: 100, judge: {class_path: lit_gans.judges.ClassifierJudge, init_args: {file: judge.pt}}}}
+    - class_path: InstanceNoise
+      init_args: {std: {class_path: Linear, init_args: {start: 0.2, end: 0.0, iterations: 200}}}
+    - class_path: SQDLogger
+      init_args:
+        every_n_iterations: 25
+        n_samples: 100
+        judge: {class_path: lit_gans.judges.ClassifierJudge, init_args: {file: judge.pt}}
     - {class_path: DivergenceGuard}
     - {class_path: Movement, init_args: {every_n_iterations: 20}}
     - {class_path: NumbersOnly}

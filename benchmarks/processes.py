@@ -2,8 +2,8 @@
 
     python benchmarks/processes.py
 
-Two processes on this machine train an MLP game on 64-dimensional points, by both strategies in turns; each pair of turns
-gives one ratio of their times, because machines are noisy.
+Two processes on this machine train an MLP game on 64-dimensional points, by both strategies in turns; each pair of
+turns gives one ratio of their times, because machines are noisy.
 """
 
 import argparse
@@ -50,10 +50,9 @@ class Clock(pl.Callback):
             torch.save(seconds, self.file)
 
 
-def seconds(
-    strategy: str, width: int, iterations: int, penalty: bool, file: str = "/tmp/lit_gans_processes.pt"
-) -> float:
+def seconds(strategy: str, width: int, iterations: int, penalty: bool) -> float:
     """Per iteration of a run."""
+    file = str(Path(tempfile.gettempdir()) / f"lit_gans_processes_{os.getpid()}.pt")
     gan = GAN(
         MLPGenerator(64, (64,), (width, width)),
         MLPDiscriminator((64,), (width, width)),

@@ -2,8 +2,8 @@
 
     python benchmarks/steadiness.py --minutes 30
 
-The game is that of `interruptions.py`, with probes, pictures and films beside. Memory is the resident set of the process
-and of those that it has started; handles are open files, pipes and sockets of the process itself.
+The game is that of `interruptions.py`, with probes, pictures and films beside. Memory is the resident set of the
+process and of those that it has started; handles are open files, pipes and sockets of the process itself.
 """
 
 import argparse
