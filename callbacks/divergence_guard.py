@@ -51,7 +51,8 @@ class DivergenceGuard(QuietCallback):
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         held = [*gan.parameters(), *(buffer for buffer in gan.buffers() if buffer.is_floating_point())]
         gradients = [] if scaled else [p.grad for p in gan.parameters() if p.grad is not None]
-        if _finite([*gan.latest.values(), *held, *gradients]):
+        logged = [value for key, value in gan.latest.items() if not (scaled and key.endswith("/gradient_norm"))]
+        if _finite([*logged, *held, *gradients]):
             return
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
