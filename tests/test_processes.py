@@ -27,8 +27,9 @@ from lit_gans import GAN, DiscriminatorHook, GANStrategy, strategy
 from lit_gans.losses import LeastSquares, Wasserstein
 from lit_gans.networks import MLPEncoder, MLPGenerator
 from lit_gans.penalties import R1, WGANGP
-from lit_gans.streams import Draws, stream
+from lit_gans.streams import stream
 from lit_gans.terms import ModeRegularizer
+from tests.test_accumulation import InOrder
 from tests.toys import Batches, assert_same, ring_gan, state, train
 
 ROOT = Path(__file__).parent.parent
@@ -41,17 +42,8 @@ def place():
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-class Shared(Draws):
+class Shared(InOrder):
     """The numbers of the whole batch, drawn by every process, of which each takes those of its own rows."""
-
-    def __init__(self, seeds):
-        self.seeds = seeds
-        self.streams = {
-            (fill, seed): stream(seed, fill) for fill in ("normal_", "uniform_") for seed in (0, *(seeds or ()))
-        }
-
-    def recording(self):
-        return self
 
     def _fill(self, values, fill):
         rank, world = place()
