@@ -2,62 +2,112 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from lit_gans.checkpoints import WholeFiles
+
+_AGREE_EVERY = 10
+"""Iterations after which several processes ask each other whether one of them has been told to stop."""
 
 
 class Checkpoints(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, from whose files an interrupted run goes on to the same bits.
 
-    Ctrl-C lets the iteration end and keeps it as `last.ckpt`, and so does SIGTERM; a second Ctrl-C stops at once. Other
-    exceptions come in the midst of an iteration, of which a checkpoint would hold a half: the run goes on from the last
-    one before. Of several processes each would stop at an iteration of its own, so that Ctrl-C keeps nothing there.
+    Ctrl-C and SIGTERM let the iteration end and keep it as the last checkpoint; a second Ctrl-C stops at once. Several
+    processes agree on the iteration, so that it may be a few later. Other exceptions come in the midst of an iteration,
+    of which a checkpoint would hold a half: the run goes on from the last one before. Files are written whole or not at
+    all (`lit_gans.checkpoints.WholeFiles`).
     """
 
+    _stop_requested: signal.Signals | None = None
+    _former_handlers: dict[signal.Signals, Any] = {}  # noqa: RUF012  # replaced, never written to
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Watches for Ctrl-C."""
+        """As Lightning's; and files that are always whole."""
         super().setup(trainer, pl_module, stage)
-        self._asked = False
-        ours = threading.current_thread() is threading.main_thread() and trainer.world_size == 1
-        if stage == "fit" and ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._ask)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeFiles()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Watches for Ctrl-C and SIGTERM, in place of Lightning, which would talk to other processes at once."""
+        super().on_train_start(trainer, pl_module)
+        self._stop_requested, self._former_handlers = None, {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former_handlers[number] = signal.signal(number, self._request_stop)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """As Lightning's; and the end of the run, where Ctrl-C has asked for it."""
+        """As Lightning's; and the end of the run, where it was asked for."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self._asked:
+        if number := self._agreed_stop(trainer):
             self.keep(trainer)
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """As Lightning's, which would write a checkpoint of a trial run, too."""
+        self._stop_watching()
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            super().on_train_end(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Keeps what SIGTERM has ended, if not in the midst of a validation; says from where the run can go on."""
-        if isinstance(exception, SIGTERMException) and not trainer.validating:
-            self.keep(trainer)
-        if last := self.last_model_path or self.best_model_path:
+        """Says from where the run can go on."""
+        self._stop_watching()
+        if (last := newest_of(self)) is not None:
             rank_zero_info(f"the run can go on from {last}: give --ckpt_path last, or this file")
 
-    def keep(self, trainer: pl.Trainer) -> None:
-        """Writes `last.ckpt`, as the game is now."""
-        if self.dirpath is not None:
-            self.last_model_path = str(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
-            trainer.save_checkpoint(self.last_model_path, weights_only=False)
-
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Gives Ctrl-C back."""
+        """Gives the signals back."""
         super().teardown(trainer, pl_module, stage)
-        if signal.getsignal(signal.SIGINT) == self._ask:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._stop_watching()
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+    def keep(self, trainer: pl.Trainer) -> None:
+        """Writes the last checkpoint, as the game is now; one of another run in the same folder is left as it is."""
+        wanted, self.save_last = self.save_last, self.save_last or True
+        try:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        finally:
+            self.save_last = wanted
+
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stop_requested == signal.SIGINT == number:
             raise KeyboardInterrupt
-        self._asked = True
-        rank_zero_info("\nCtrl-C: the run ends with this iteration, and keeps it; once more stops at once")
+        self._stop_requested = signal.Signals(number)
+        again = "; once more stops at once" if number == signal.SIGINT else ""
+        rank_zero_info(f"\n{self._stop_requested.name}: the run ends with this iteration, and keeps it{again}")
+
+    def _agreed_stop(self, trainer: pl.Trainer) -> int:
+        """The number of the signal by which all processes stop now; 0 to go on."""
+        requested = int(self._stop_requested or 0)
+        if trainer.world_size == 1 or trainer.global_step % _AGREE_EVERY:
+            return requested if trainer.world_size == 1 else 0
+        greatest = torch.tensor(requested, device=trainer.strategy.root_device)
+        dist.all_reduce(greatest, dist.ReduceOp.MAX)
+        return int(greatest)
+
+    def _stop_watching(self) -> None:
+        former: dict[signal.Signals, Callable[..., Any]] = self._former_handlers
+        self._former_handlers = {}
+        for number, handler in former.items():
+            if signal.getsignal(number) == self._request_stop:
+                signal.signal(number, handler)
+
+
+def newest_of(checkpoints: ModelCheckpoint) -> Path | None:
+    """The newest checkpoint in the folder of a callback that has written one; what it has named may not be there."""
+    if not (checkpoints.last_model_path or checkpoints.best_model_path):
+        return None
+    there = Path(checkpoints.dirpath or ".").glob(f"*{checkpoints.FILE_EXTENSION}")
+    return max(there, key=lambda path: path.stat().st_mtime_ns, default=None)

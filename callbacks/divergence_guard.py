@@ -1,6 +1,6 @@
 """DivergenceGuard: a run ends at its first NaN or infinity, and says where it stands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,13 +12,15 @@ from lit_gans import GAN
 from lit_gans.checks import DivergenceError
 from lit_gans.hooks import QuietCallback
 
+from .checkpoints import newest_of
+
 
 class DivergenceGuard(QuietCallback):
     """Ends a run at the first NaN or infinity in a term of a loss, a gradient, a parameter or a buffer.
 
-    The error names the iteration, the terms, the layers and, with seeds, the seeds. No checkpoint is written from then
-    on, so that the last one is good: a look comes before each, however seldom the others are. Under float16 an infinite
-    gradient is no error: the scale is lowered, and the step left out.
+    The error names the iteration, the terms, the layers and, with seeds, the seeds. Several processes end together. No
+    checkpoint is written from then on, so that the last one is good: a look comes before each, however seldom the
+    others are. Under float16 an infinite gradient is no error: the scale is lowered, and the step left out.
 
     Args:
         every_n_iterations: How often to look. On a GPU each look waits for the device.
@@ -31,6 +33,12 @@ class DivergenceGuard(QuietCallback):
         if every_n_iterations < 1:
             raise ValueError(f"DivergenceGuard: every_n_iterations must be at least 1, got {every_n_iterations}")
         self.every_n_iterations = every_n_iterations
+        self._buffers: set[str] = set()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes which buffers are to stay finite: a mask of a network's, say, never is."""
+        floats = {name: buffer for name, buffer in pl_module.named_buffers() if buffer.is_floating_point()}
+        self._buffers = {name for name, buffer in floats.items() if buffer.isfinite().all()}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -49,16 +57,17 @@ class DivergenceGuard(QuietCallback):
         """A DivergenceError if something is not finite."""
         assert isinstance(gan, GAN)
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        held = [*gan.parameters(), *(buffer for buffer in gan.buffers() if buffer.is_floating_point())]
+        held = [*gan.parameters(), *(buffer for name, buffer in gan.named_buffers() if name in self._buffers)]
         gradients = [] if scaled else [p.grad for p in gan.parameters() if p.grad is not None]
         logged = [value for key, value in gan.latest.items() if not (scaled and key.endswith("/gradient_norm"))]
-        if _finite([*logged, *held, *gradients]):
+        if trainer.strategy.reduce_boolean_decision(_finite([*logged, *held, *gradients])):
             return
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         for callback in callbacks:
             if isinstance(callback, ModelCheckpoint):
                 callback.save_on_exception = False
-        raise DivergenceError(f"iteration {trainer.global_step}: {_where(gan, scaled)}. {_cure(trainer)}")
+        where = _where(gan, scaled, self._buffers) or "another process of this run has met a NaN or infinity"
+        raise DivergenceError(f"iteration {trainer.global_step}: {where}. {_cure(trainer)}")
 
 
 def _finite(tensors: Iterable[Tensor]) -> bool:
@@ -71,7 +80,7 @@ def _finite(tensors: Iterable[Tensor]) -> bool:
     return all(value.isfinite().item() for value in largest)
 
 
-def _where(gan: GAN, scaled: bool) -> str:
+def _where(gan: GAN, scaled: bool, buffers: Collection[str]) -> str:
     """What is not finite, in words, in the order in which players move: what comes later follows from it."""
     found = []
     for player in gan.players.values():
@@ -79,7 +88,7 @@ def _where(gan: GAN, scaled: bool) -> str:
         own.pop(f"{player.letter}/gradient_norm", None)
         found.append(_in_words("the loss term", own, gan.seeds))
         found.append("" if scaled else _in_words("the gradient of", _gradients(gan, player.parameters), gan.seeds))
-    held = {name: value for name, value in gan.state_dict().items() if value.is_floating_point()}
+    held = dict(gan.named_parameters()) | {name: value for name, value in gan.named_buffers() if name in buffers}
     found.append(_in_words("the value of", held, gan.seeds))
     return "; ".join(filter(None, found))
 
@@ -106,7 +115,7 @@ def _in_words(kind: str, values: Mapping[str, Tensor], seeds: list[int] | None) 
 
 def _cure(trainer: pl.Trainer) -> str:
     """What to do, and from where to go on."""
-    checkpoint: Any = trainer.checkpoint_callback
-    last = getattr(checkpoint, "last_model_path", "") or getattr(checkpoint, "best_model_path", "")
+    written = [newest_of(each) for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+    last = next(filter(None, written), None)
     cure = "Lower the learning rates, clip gradients (GradientClipping), or give D a penalty"
     return f"{cure}; the last good checkpoint is {last}" if last else f"{cure}; no checkpoint had been written"

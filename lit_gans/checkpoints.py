@@ -41,12 +41,19 @@ class WholeFiles(TorchCheckpointIO):
                 os.fsync(file.fileno())
             part.replace(place)
         except (OSError, RuntimeError) as error:  # torch makes a RuntimeError of a full disk
-            part.unlink(missing_ok=True)
             reason = str(error).splitlines()[0]
             raise OSError(
-                f"the checkpoint {place} could not be written ({reason}); those before it are as they were: make room "
-                f"and go on with --ckpt_path last"
+                f"the checkpoint {place} could not be written ({reason}); those before it are as they were: mend the "
+                f"cause (is the disk full?) and go on with --ckpt_path last"
             ) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = lambda storage, loc: storage, weights_only: Any = None
+    ) -> Any:
+        """Reads one; what is more than tensors and numbers, only where that is asked for by `weights_only=False`."""
+        return super().load_checkpoint(path, map_location, weights_only is not False)
 
 
 def newest(trainer: pl.Trainer) -> Path:

@@ -25,7 +25,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -135,6 +134,8 @@ class GANCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command; missing data, divergence, and what was refused at first, are told without a traceback."""
         given = self.config_init[subcommand]
+        if given.get("weights_only", True) is None:  # which Lightning takes for false
+            given.weights_only = True
         try:
             if subcommand != "probe" and given.ckpt_path == "last":
                 given.ckpt_path = str(checkpoints.newest(self.trainer))
@@ -159,10 +160,10 @@ class GANCLI(LightningCLI):
         trainer: Trainer = super()._instantiate_trainer(config, callbacks)
         if config["strategy"] == "auto" and isinstance(trainer.strategy, DDPStrategy):  # there are several devices
             logging.disable(logging.INFO)  # which has all been said
-            trainer = probing.Trainer(**{**config, "strategy": "gan"})
-            logging.disable(logging.NOTSET)
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            trainer.strategy.checkpoint_io = checkpoints.WholeFiles()
+            try:
+                trainer = probing.Trainer(**{**config, "strategy": "gan"})
+            finally:
+                logging.disable(logging.NOTSET)
         return trainer
 
     def after_fit(self) -> None:

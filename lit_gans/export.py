@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def export(gan: GAN, path: str | Path, seed: int | None = None, averaged: bool =
         averaged: Whether the average of G, where there is one, or G as it plays.
 
     Raises:
-        ValueError: If the ending is another, or there are several seeds and none was given.
+        ValueError: If the ending is another, there are several seeds and none was given, or a network's flow depends on
+            the size of its batch, as that of a mixture does, so that it is no graph.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -46,9 +48,12 @@ def export(gan: GAN, path: str | Path, seed: int | None = None, averaged: bool =
     dtype = next((parameter.dtype for parameter in generator.parameters()), None)
     batch = torch.export.Dim("batch", min=1)
     # Two rows in the example: of a batch of one, torch would take that it is always one.
-    program = torch.export.export(
-        generator, (torch.zeros(2, gan.latent_dim, dtype=dtype),), dynamic_shapes=({0: batch},)
-    )
+    example = (torch.zeros(2, gan.latent_dim, dtype=dtype),)
+    try:
+        program = torch.export.export(generator, example, dynamic_shapes=({0: batch},))
+    except Exception as error:  # torch has many kinds of them
+        kind, reason = type(generator).__name__, next(iter(str(error).splitlines()), "")
+        raise ValueError(f"a {kind} is no graph for batches of any size ({reason}); write .safetensors") from error
     torch.export.save(program, path)
 
 
@@ -66,13 +71,14 @@ def load_generator(path: str | Path, generator: nn.Module | None = None) -> nn.M
     with safe_open(path, framework="pt") as file:
         header = file.metadata() or {}
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    generator = generator if generator is not None else _built(json.loads(header.get("generator", "null")), str(path))
+    if generator is None:
+        generator = _builder(json.loads(header.get("generator", "null")), str(path))()
     generator.load_state_dict(state)
     return generator.eval().requires_grad_(False)
 
 
-def _built(build: Any, path: str) -> nn.Module:
-    """A network of `lit_gans.networks`, and what it is made of, by its config."""
+def _builder(build: Any, path: str) -> Callable[..., nn.Module]:
+    """What builds a network of `lit_gans.networks` by its config; a network inside it is built by it, of its sizes."""
     name = build.get("class_path", "") if isinstance(build, Mapping) else ""
     module, _, kind = name.rpartition(".")
     if module != networks.__name__ or kind not in networks.__all__:
@@ -81,11 +87,10 @@ def _built(build: Any, path: str) -> nn.Module:
             f"lit_gans.networks; build it yourself: load_generator(path, generator=…)"
         )
     settings = {
-        key: _built(value, path) if isinstance(value, Mapping) and "class_path" in value else value
+        key: _builder(value, path) if isinstance(value, Mapping) and "class_path" in value else value
         for key, value in build.get("init_args", {}).items()
     }
-    network: nn.Module = getattr(networks, kind)(**settings)
-    return network
+    return partial(getattr(networks, kind), **settings)
 
 
 def main(args: Sequence[str] | None = None) -> None:

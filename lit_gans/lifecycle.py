@@ -43,13 +43,19 @@ class Lifecycle(pl.LightningModule):
         self._optimizers: dict[str, LightningOptimizer] = {}
         self._schedulers: list[LRScheduler] = []
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **settings: Any) -> Any:
+        """As Lightning's, but of tensors and numbers alone, unless `weights_only=False` says that a file is trusted."""
+        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **settings})
+
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
         optimizers = [self._optimizer(name, player) for name, player in self.players.items()]
         return optimizers, schedulers(self.players.values(), optimizers)
 
     def setup(self, stage: str) -> None:
-        """Collects the callbacks that take part in the game."""
+        """Collects the callbacks that take part in the game; what a checkpoint holds comes after."""
+        self._restored = None
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
         self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from pytorch_lightning.utilities import rank_zero_warn
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
+    torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available() and state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"].cpu())
 
 
 def _random_state() -> dict[str, Any]:
@@ -74,9 +75,10 @@ def _random_state() -> dict[str, Any]:
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:
-    """What every process gives, in order."""
+    """What every process gives, in order; the first one has it, and writes it down."""
     if not dist.is_initialized():
         return [mine]
-    everyone: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(everyone, mine)
-    return everyone
+    mine = move_data_to_device(mine, torch.device("cpu"))  # nobody else has this one's device
+    everyone: list[Any] | None = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
+    dist.gather_object(mine, everyone)
+    return everyone or [mine]

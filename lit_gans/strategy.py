@@ -33,7 +33,8 @@ class GANStrategy(DDPStrategy):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        unknown = [*self._ddp_kwargs, *(name for name in ("ddp_comm_hook",) if settings.get(name) is not None)]
+        of_the_wrapper = ("ddp_comm_state", "ddp_comm_hook", "ddp_comm_wrapper", "model_averaging_period")
+        unknown = [*self._ddp_kwargs, *(name for name in of_the_wrapper if settings.get(name) is not None)]
         if unknown:
             raise ValueError(
                 f"GANStrategy does not wrap the players in DistributedDataParallel, so that it cannot take "
@@ -80,11 +81,12 @@ def check(strategy: Any) -> None:
     """A ValueError unless players can move in turns under a strategy of several processes."""
     if not isinstance(strategy, ParallelStrategy) or isinstance(strategy, GANStrategy):
         return
-    if isinstance(strategy, DDPStrategy) and strategy._ddp_kwargs.get("find_unused_parameters"):
+    wraps = type(strategy) is DDPStrategy
+    if isinstance(strategy, DDPStrategy) and wraps and strategy._ddp_kwargs.get("find_unused_parameters"):
         return
     why = (
         "waits for gradients of all parameters, but players move in turns"
-        if isinstance(strategy, DDPStrategy)
+        if wraps
         else "shards parameters, through which no gradient of a gradient passes, as penalties need it"
     )
     raise ValueError(f'{type(strategy).__name__} {why}; train with Trainer(strategy="gan"), after `import lit_gans`')

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.precision import MixedPrecision
 
 from callbacks import DivergenceGuard
-from lit_gans import DiscriminatorHook
+from lit_gans import DiscriminatorHook, GANStrategy
 from lit_gans.checks import DivergenceError
 from lit_gans.penalties import Penalty
 from tests.toys import ring_gan, state, train
@@ -79,10 +79,19 @@ def test_a_parameter_is_named():
     assert re.match(r"iteration 6: the value of generator\.layers\.0\.weight is NaN", told)
 
 
-def test_a_buffer_is_looked_at():
+class BadBuffer(pl.Callback):
+    """Writes an infinity into a running statistic."""
+
+    def on_train_batch_end(self, trainer, gan, *_):
+        if trainer.global_step == 6:
+            gan.generator.layers[1].running_mean[0] = math.inf
+
+
+def test_a_buffer_is_looked_at_unless_it_was_never_finite():
     gan = ring_gan(batch_norm=True)
-    gan.register_buffer("kept", torch.tensor(math.inf))
-    assert re.match(r"iteration 1: the value of kept is infinite", refusal(gan, callbacks=[DivergenceGuard()]))
+    gan.register_buffer("mask", torch.tensor(-math.inf))
+    told = refusal(gan, callbacks=[BadBuffer(), DivergenceGuard()])
+    assert re.match(r"iteration 6: the value of generator\.layers\.1\.running_mean is infinite", told)
 
 
 @pytest.mark.parametrize("every", [1, 100])
@@ -100,6 +109,34 @@ def test_the_last_checkpoint_is_good_and_named(every, tmp_path):
     last = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert last["global_step"] == 6
     assert all(value.isfinite().all() for value in last["state_dict"].values())
+
+
+def test_a_checkpoint_that_was_refused_is_not_offered(tmp_path):
+    checkpoints = ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=2, filename="{step}")
+    told = refusal(
+        ring_gan(penalties={"bad": Bad(math.nan, at=7)}),
+        callbacks=[DivergenceGuard(100), checkpoints],
+        enable_checkpointing=True,
+    )
+    assert told.startswith("iteration 8: ")
+    assert f"the last good checkpoint is {tmp_path / 'step=6.ckpt'}" in told
+
+
+class BadInOne(DiscriminatorHook):
+    """A term that is not finite in the second process alone, and has no gradient that would tell the first."""
+
+    def discriminator_terms(self, step):
+        here = step.discriminator.__self__
+        bad = here.global_step == 5 and here.trainer.global_rank == 1
+        return {"bad": torch.full((1,), math.nan if bad else 0.0)}
+
+
+def test_processes_end_together():
+    strategy = GANStrategy(start_method="fork", process_group_backend="gloo")
+    with pytest.raises(
+        Exception, match=r"iteration 6: (another process of this run has met a NaN|the loss term d/bad is NaN)"
+    ):
+        train(ring_gan(), 20, callbacks=[BadInOne(), DivergenceGuard()], devices=2, strategy=strategy)
 
 
 def test_it_changes_no_bit_of_a_run():

@@ -82,6 +82,23 @@ def test_convolutions_can_be_exported_for_batches_of_any_size(generator, tmp_pat
         torch.testing.assert_close(program(latents), gan.generate(latents), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["virtual_batch_norm", "mixture_generators", "batch_norm_generator", "spectral_norm"])
+def test_every_network_of_points_comes_back_from_its_file(kind, checkpoint, tmp_path, capsys):
+    variant = RING.parent / "variants" / f"{kind}.yaml"
+    path = checkpoint(config=variant)
+    main(["export", "--ckpt_path", str(path), "--file", str(tmp_path / "g.safetensors")])
+    expected = GAN.load_from_checkpoint(path).generate(LATENTS)
+    torch.testing.assert_close(load_generator(tmp_path / "g.safetensors")(LATENTS), expected, rtol=1e-5, atol=1e-6)
+    try:
+        main(["export", "--ckpt_path", str(path), "--file", str(tmp_path / "g.pt2")])
+    except SystemExit:
+        assert kind == "mixture_generators"
+        assert "no graph for batches of any size" in capsys.readouterr().err
+        return
+    program = torch.export.load(tmp_path / "g.pt2").module()
+    torch.testing.assert_close(program(LATENTS), expected, rtol=1e-5, atol=1e-6)
+
+
 class Mine(nn.Module):
     """A generator of a user's."""
 

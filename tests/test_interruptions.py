@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks import Checkpoints
+from datamodules import RingDataModule
 from lit_gans.checkpoints import WholeFiles, newest, read
 from tests.toys import assert_same, ring_gan, state, train
 
@@ -142,16 +143,59 @@ def test_a_signal_ends_the_run_after_the_iteration_which_is_kept(number, error, 
     assert torch.load(tmp_path / "ended" / "last.ckpt")["global_step"] == kept
     again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
     assert_same(state(again), state(whole))
-    assert signal.getsignal(signal.SIGINT) is not None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_an_exception_leaves_half_done_is_not_kept(tmp_path):
     whole = run(tmp_path / "whole", 12)
     with pytest.raises(RuntimeError, match="stumbled"):
         run(tmp_path / "ended", 12, Raising(7, RuntimeError("stumbled")))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert torch.load(tmp_path / "ended" / "last.ckpt")["global_step"] == 4
     again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
     assert_same(state(again), state(whole))
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
+    class Twice(pl.Callback):
+        def on_train_batch_start(self, trainer, gan, batch, batch_idx):
+            if trainer.global_step == 6:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit):
+        run(tmp_path, 12, Twice())
+    assert torch.load(tmp_path / "last.ckpt")["global_step"] == 4
+
+
+def test_runs_in_one_folder_leave_each_other_s_last_checkpoint(tmp_path):
+    for iterations in (8, 5):
+        pl.seed_everything(0, verbose=False)
+        checkpoints = Checkpoints(dirpath=tmp_path, every_n_train_steps=4, save_last=True, filename="{step}")
+        trainer = train(ring_gan(), iterations, callbacks=[checkpoints], enable_checkpointing=True)
+        checkpoints.keep(trainer)
+    ends = {path.name: torch.load(path)["global_step"] for path in tmp_path.glob("last*")}
+    assert ends == {"last.ckpt": 8, "last-v1.ckpt": 5}
+
+
+def test_a_trial_run_leaves_no_checkpoint(tmp_path):
+    checkpoints = Checkpoints(dirpath=tmp_path, every_n_train_steps=1, save_last=True)
+    train(ring_gan(), 2, callbacks=[checkpoints], enable_checkpointing=True, fast_dev_run=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_run_after_a_look_at_a_checkpoint_has_random_numbers_of_its_own(tmp_path):
+    train(ring_gan(), 3).save_checkpoint(tmp_path / "a.ckpt")
+
+    def begun(seed):
+        gan = ring_gan()
+        trainer = pl.Trainer(max_steps=1, logger=False, enable_checkpointing=False, accelerator="cpu")
+        trainer.validate(gan, datamodule=RingDataModule(batch_size=8), ckpt_path=tmp_path / "a.ckpt", verbose=False)
+        pl.seed_everything(seed, verbose=False)
+        trainer.fit(gan, datamodule=RingDataModule(batch_size=8))
+        return torch.rand(())
+
+    assert begun(5) != begun(6)
 
 
 # ------------------------------------------------------------------------------------------------------- whole runs
@@ -200,6 +244,38 @@ def test_where_one_process_is_killed_the_other_ends_and_says_why(killed, tmp_pat
     until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes), 60)
     assert first.wait() != 0
     assert "another process of this run has ended" in (tmp_path / "output").read_text()
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+import pytorch_lightning as pl
+from callbacks import Checkpoints
+from lit_gans import GANStrategy
+from tests.toys import ring_gan, train
+
+class Told(pl.Callback):
+    def on_train_batch_start(self, trainer, gan, batch, batch_idx):
+        if trainer.global_rank == int(sys.argv[2]) and trainer.global_step == 33:
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+checkpoints = Checkpoints(dirpath=Path(__file__).parent, every_n_train_steps=10**6, save_last=True)
+train(
+    ring_gan(), 10**9, callbacks=[Told(), checkpoints], devices=2, enable_checkpointing=True,
+    strategy=GANStrategy(process_group_backend="gloo"),
+)
+"""
+
+
+@pytest.mark.parametrize(("name", "told"), [("SIGTERM", 0), ("SIGTERM", 1), ("SIGINT", 0)])
+def test_two_processes_stop_together_where_one_is_told_to(name, told, tmp_path):
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "stopped.py"), name, str(told)]
+    subprocess.run(command, env=environment, capture_output=True, timeout=240)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 40
+    assert len(checkpoint["processes"]) == 2
 
 
 def until(true, seconds):

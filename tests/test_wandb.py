@@ -158,7 +158,8 @@ SWEEPS = sorted((ROOT / "configs" / "sweeps").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_command_of_a_sweep_runs(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     short = ["--trainer.logger=false", "--trainer.fast_dev_run=1", "--trainer.accelerator=cpu"]
     short += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--data.batch_size=8"]
     played = 0
@@ -169,3 +170,4 @@ def test_every_command_of_a_sweep_runs(path, tmp_path, monkeypatch):
         main([*arguments, *short])
         played += 1
     assert played == 4 * 4
+    assert [left.name for left in tmp_path.iterdir()] == ["configs"]
