@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from lit_gans.cli import main
 from tests.test_cli import FILES, composed
 
-NEED_FILES = ("mnist", "fashion", "cifar10", "celeba", "image_folder", "more_data", "digits_sqd", "resnet")
+NEED_FILES = ("mnist", "fashion", "cifar10", "celeba", "image_folder", "more_data", "digits_sqd", "resnet", "quality")
 SHIPPED = sorted(path for path in FILES if not path.stem.startswith(NEED_FILES))
 WRONG = [None, -1, 0, 0.5, float("nan"), float("inf"), "nonsense", "", [], [1, "a"], {}, {"a": 1}, True, 3]
 QUICK = ["--trainer.fast_dev_run=2", "--trainer.accelerator=cpu", "--data.batch_size=8"]
 QUICK += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 
+EVERYWHERE = {"data", "model", "trainer", "init_args", "class_path"}
+"""Keys that stand above all others, and say nothing of which is meant."""
 MUTATIONS = int(os.environ.get("MUTATIONS", "60"))
 """How many; `MUTATIONS=500 pytest tests/test_fuzz.py` takes its time."""
 
@@ -55,7 +57,9 @@ def mutations(draw):
         place = draw(st.integers(0, len(leaf) - 1))
         parent[path[-1]] = leaf[:place] + leaf[place + 1 :]
     below = leaves(leaf) if isinstance(leaf, dict | list) else ()
-    return trees, path, kind, {key for keys in (path, *below) for key in keys if isinstance(key, str)}
+    specific = [key for key in path if isinstance(key, str) and key not in EVERYWHERE]
+    names = {*specific[-1:], *(key for keys in below for key in keys if isinstance(key, str) and key not in EVERYWHERE)}
+    return trees, path, kind, names if specific else names | set(path)
 
 
 def outcome(trees, folder):
