@@ -58,7 +58,7 @@ def mutations(draw):
         parent[path[-1]] = leaf[:place] + leaf[place + 1 :]
     below = leaves(leaf) if isinstance(leaf, dict | list) else ()
     specific = [key for key in path if isinstance(key, str) and key not in EVERYWHERE]
-    names = {*specific[-1:], *(key for keys in below for key in keys if isinstance(key, str) and key not in EVERYWHERE)}
+    names = {*specific[-2:], *(key for keys in below for key in keys if isinstance(key, str) and key not in EVERYWHERE)}
     return trees, path, kind, names if specific else names | set(path)
 
 

@@ -1,6 +1,7 @@
 """Weights & Biases: what an offline run has really written, read back from its file."""
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lit_gans.cli import main
 from lit_gans.dashboard import SECTIONS, STEP, workspace
 from tests.test_probes import every_probe
 from tests.toys import Notes, ring_gan, train
-from tests.wandb_files import config, history, run_id
+from tests.wandb_files import config, history, is_complete, run_id
 
 ROOT = Path(__file__).parents[1]
 OFFLINE = ["--trainer.logger=WandbLogger", "--trainer.logger.offline=true"]
@@ -42,6 +43,10 @@ def play(tmp_path, monkeypatch, capsys):
         )
         wandb.finish()
         (path,) = set(Path("runs").rglob("*.wandb")) - before
+        deadline = time.monotonic() + 60
+        while not is_complete(path):  # another process writes it
+            assert time.monotonic() < deadline, f"{path} does not end"
+            time.sleep(0.1)
         return path
 
     return run

@@ -51,3 +51,8 @@ def config(path: Path) -> dict[str, Any]:
 def run_id(path: Path) -> str:
     """The run's."""
     return next(record.run.run_id for record in records(path) if record.WhichOneof("record_type") == "run")
+
+
+def is_complete(path: Path) -> bool:
+    """Whether the run has been written to its end."""
+    return any(record.WhichOneof("record_type") == "exit" for record in records(path))
