@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -28,6 +28,7 @@ class Lifecycle(pl.LightningModule):
     seeds: list[int] | None
     n_critic: int
     draws: Draws
+    latest: dict[str, Tensor]
     config: str | None = None
     """The whole config of the run, as text, where it comes from the command line."""
 
@@ -68,6 +69,7 @@ class Lifecycle(pl.LightningModule):
         self.draws = draws_for(self.seeds, f"game on process {self.trainer.global_rank}", self.device)
         if self._restored is not None:
             self.draws.load_state_dict(self._restored["draws"])
+            self.latest = {name: value.to(self.device) for name, value in self._restored["latest"].items()}
         self.discriminator_updates = self.global_step * self.n_critic
         optimizers: Any = self.optimizers()
         self._optimizers = dict(zip(self.players, optimizers, strict=True))

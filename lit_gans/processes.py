@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def keep(gan: "GAN", checkpoint: dict[str, Any]) -> None:
     """Adds to a checkpoint, under `processes`, what each process has for itself; all processes must call it.
 
-    These are the game's random streams, Python's, NumPy's and torch's own, and the state of those hooks of which each
-    process has another (`DiscriminatorHook.differs_by_process`).
+    These are the game's random streams, its last numbers (a lazy penalty's stay in the log until it is due again),
+    Python's, NumPy's and torch's own random numbers, and the state of those hooks of which each process has another
+    (`DiscriminatorHook.differs_by_process`).
     """
     hooks = {hook.state_key: hook for hook in gan.hooks if hook.differs_by_process}
     kept = checkpoint.get("callbacks", {})
     mine = {
         "draws": gan.draws.state_dict(),
+        "latest": dict(gan.latest),
         "random": _random_state(),
         "callbacks": {key: kept[key] for key in hooks if key in kept} if dist.is_initialized() else {},
     }

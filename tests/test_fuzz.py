@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 from lit_gans.cli import main
 from tests.test_cli import FILES, composed
 
-NEED_FILES = ("mnist", "stacked", "fashion", "cifar10", "celeba", "image_folder", "more_data", "digits_sqd", "resnet", "quality")
+NEED_FILES = (
+    "mnist",
+    "stacked",
+    "fashion",
+    "cifar10",
+    "celeba",
+    "image_folder",
+    "more_data",
+    "digits_sqd",
+    "resnet",
+    "quality",
+)
 SHIPPED = sorted(path for path in FILES if not path.stem.startswith(NEED_FILES))
 WRONG = [None, -1, 0, 0.5, float("nan"), float("inf"), "nonsense", "", [], [1, "a"], {}, {"a": 1}, True, 3]
 QUICK = ["--trainer.fast_dev_run=2", "--trainer.accelerator=cpu", "--data.batch_size=8"]

@@ -18,7 +18,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from callbacks import Checkpoints
 from datamodules import RingDataModule
 from lit_gans.checkpoints import WholeFiles, newest, read
-from tests.toys import assert_same, ring_gan, state, train
+from lit_gans.penalties import R1
+from tests.toys import Notes, assert_same, ring_gan, state, train
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,6 +155,19 @@ def test_what_an_exception_leaves_half_done_is_not_kept(tmp_path):
     assert torch.load(tmp_path / "ended" / "last.ckpt")["global_step"] == 4
     again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
     assert_same(state(again), state(whole))
+
+
+def test_a_lazy_penalty_is_in_the_log_of_a_resumed_run_before_it_is_due_again(tmp_path):
+    def logged(iterations, **settings):
+        pl.seed_everything(0, verbose=False)
+        notes = Notes()
+        gan = ring_gan(penalties={"r1": R1(1.0, interval=4)})
+        return train(gan, iterations, logger=notes, log_every_n_steps=1, **settings), notes.of("d/r1")
+
+    _, whole = logged(8)
+    logged(6)[0].save_checkpoint(tmp_path / "six.ckpt")
+    _, resumed = logged(8, ckpt_path=tmp_path / "six.ckpt")
+    assert resumed == {7: whole[7], 8: whole[8]}
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
