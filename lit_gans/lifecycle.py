@@ -84,7 +84,8 @@ class Lifecycle(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the random streams of every process, which Lightning leaves out, the config, and what the run ran on."""
         processes.keep(cast("GAN", self), checkpoint)
-        wandb_runs.keep(self.trainer, checkpoint)
+        if self._trainer is not None:
+            wandb_runs.keep(self.trainer, checkpoint)
         checkpoint["config"] = self.config
         checkpoint["versions"] = {name: version(name) for name in ("lit-gans", "pytorch-lightning", "torch")}
 
