@@ -91,8 +91,10 @@ class Checkpoints(ModelCheckpoint):
     def _agreed_stop(self, trainer: pl.Trainer) -> int:
         """The number of the signal by which all processes stop now; 0 to go on."""
         requested = int(self._stop_requested or 0)
-        if trainer.world_size == 1 or trainer.global_step % _AGREE_EVERY:
-            return requested if trainer.world_size == 1 else 0
+        if trainer.world_size == 1:
+            return requested
+        if trainer.global_step % _AGREE_EVERY:
+            return 0
         greatest = torch.tensor(requested, device=trainer.strategy.root_device)
         dist.all_reduce(greatest, dist.ReduceOp.MAX)
         return int(greatest)

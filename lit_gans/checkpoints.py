@@ -136,7 +136,7 @@ def _another(path: Path) -> str:
     others = [file for file in path.parent.glob("*.ckpt") if file != path and zipfile.is_zipfile(file)]
     if not others:
         return "one that a run has left"
-    return f"{max(others, key=lambda file: file.stat().st_mtime_ns)}, which was written before it and is whole"
+    return f"{max(others, key=lambda file: file.stat().st_mtime_ns)}, which is whole"
 
 
 def same_game(path: Path, gan: "GAN", weights_only: bool | None = None) -> None:

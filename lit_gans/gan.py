@@ -241,14 +241,15 @@ class GAN(Lifecycle, Evaluation):
 
     def differentiate(self, name: str, steps: Iterable[Step]) -> None:
         """Gives a player, and who is on its side, their gradients, means over the steps."""
-        for parameter in self.parameters_of(name):  # zero_grad's bookkeeping is felt beside a small network
+        parameters = self.parameters_of(name)
+        for parameter in parameters:  # zero_grad's bookkeeping is felt beside a small network
             parameter.grad = None
         seen = []
         for step in steps:
             loss, numbers = self.measure(name, step)
             self.manual_backward(loss if self.accumulate == 1 else loss / self.accumulate)
             seen.append(numbers)
-        self.share_gradients(self.parameters_of(name))
+        self.share_gradients(parameters)
         self.note(name, averaged(seen))
 
     def measure(self, name: str, step: Step) -> tuple[Tensor, Terms]:

@@ -76,7 +76,7 @@ def test_a_checkpoint_that_was_cut_short_is_named_and_the_one_before_is_offered(
     whole = (tmp_path / "step=2.ckpt").read_bytes()
     (tmp_path / "last.ckpt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        ValueError, match=r"last\.ckpt is not a checkpoint, or was cut short; give .*step=2\.ckpt, which"
+        ValueError, match=r"last\.ckpt is not a checkpoint, or was cut short; give .*step=2\.ckpt, which is whole"
     ):
         read(tmp_path / "last.ckpt")
     (tmp_path / "step=2.ckpt").unlink()

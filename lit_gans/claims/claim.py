@@ -88,6 +88,11 @@ def second_half(iterations: plotting.Array, values: plotting.Array) -> plotting.
     return np.nanmean(values[iterations > iterations.max() / 2], 0)
 
 
+MODES_OF_SECOND_HALF = column_of(
+    "mode_coverage", "modes/covered", "modes covered of 8, by 2 500 samples, mean over second half", second_half
+)
+
+
 def trained(iterations: plotting.Array, values: plotting.Array) -> plotting.Array:
     """The mean over all looks but that at the untrained game."""
     return np.nanmean(values[iterations > 0], 0)
