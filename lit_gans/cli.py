@@ -121,6 +121,11 @@ class GANCLI(LightningCLI):
         for network in _NETWORKS:
             model[network] = {"init_args": {}, **(model[network] or {})}
 
+    def _add_instantiators(self) -> None:
+        """As Lightning's, which are for the game and its data; `_made` is for all other classes."""
+        super()._add_instantiators()
+        self.parser.add_instantiator(_made, object)
+
     def instantiate_classes(self) -> None:
         """Builds everything; what a class refuses is told as an error of the command, without a traceback."""
         try:
@@ -209,6 +214,18 @@ def main(args: list[str] | None = None) -> None:
         },
         args=args,
     )
+
+
+def _made(kind: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """An object of a config; what its class stumbles over without a word of its own is told with what was given."""
+    try:
+        return kind(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        if kind.__name__ in str(error):
+            raise
+        plain = (type(None), bool, int, float, str, list, tuple, dict)
+        given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items() if isinstance(value, plain))
+        raise ValueError(f"{kind.__name__} cannot be made with {given}: {error}") from error
 
 
 def _is_refusal(error: ValueError) -> bool:
