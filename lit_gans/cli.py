@@ -220,7 +220,7 @@ def _made(kind: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """An object of a config; what its class stumbles over without a word of its own is told with what was given."""
     try:
         return kind(*args, **kwargs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         if kind.__name__ in str(error):
             raise
         plain = (type(None), bool, int, float, str, list, tuple, dict)

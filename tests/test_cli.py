@@ -409,6 +409,14 @@ def test_a_negative_weight_in_a_file_is_told(refused, tmp_path):
     assert "R1: weight must be at least 0, got -3.0" in refused("fit", RING, tmp_path / "wrong.yaml")
 
 
+def test_what_an_optimizer_stumbles_over_is_told_with_what_it_was_given(refused, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(
+        re.sub(r"betas: \[.*\]", "betas: [{}, 0.9]", (CONFIGS / "grid.yaml").read_text())
+    )
+    message = refused("fit", tmp_path / "wrong.yaml", **{"trainer.fast_dev_run": 2})
+    assert "discriminator_optimizer: Adam cannot be made with lr=0.0003, betas=" in message
+
+
 def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path, refused):
     nowhere = tmp_path / "nowhere"
     message = refused("fit", CONFIGS / "mnist.yaml", **{"data.data_dir": nowhere, "trainer.accelerator": "cpu"})
