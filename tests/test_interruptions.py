@@ -229,28 +229,39 @@ def test_killed_runs_with_everything_on_end_with_the_same_bits(tmp_path):
 
 
 PLAYER = """
-import os
+import os, sys
 from pathlib import Path
 import pytorch_lightning as pl
+from callbacks import Checkpoints
 from lit_gans import GANStrategy
 from tests.toys import ring_gan, train
 
 class Told(pl.Callback):
     def on_train_batch_end(self, trainer, *_):
         if trainer.global_step == 10:
-            Path(__file__).with_name(f"process_{trainer.global_rank}").write_text(str(os.getpid()))
+            Path(f"process_{trainer.global_rank}").write_text(str(os.getpid()))
 
-train(ring_gan(), 10**9, callbacks=[Told()], devices=2, strategy=GANStrategy(process_group_backend="gloo"))
+folder, iterations, checkpoint = sys.argv[1:]
+pl.seed_everything(0)
+train(
+    ring_gan("Adam"), int(iterations), devices=2, enable_checkpointing=True, ckpt_path=checkpoint or None,
+    callbacks=[Told(), Checkpoints(dirpath=folder, every_n_train_steps=7, save_last=True)],
+    strategy=GANStrategy(process_group_backend="gloo"),
+)
 """
 
 
 @pytest.mark.parametrize("killed", [0, 1])
-def test_where_one_process_is_killed_the_other_ends_and_says_why(killed, tmp_path):
+def test_where_one_process_is_killed_the_other_ends_and_says_why_and_the_run_goes_on(killed, tmp_path):
     (tmp_path / "player.py").write_text(PLAYER)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(tmp_path / "player.py")]
-    with (tmp_path / "output").open("w") as output:
-        first = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    output = (tmp_path / "output").open("w")
+
+    def start(folder, iterations, checkpoint=""):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "player.py", folder, str(iterations), str(checkpoint)]
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=tmp_path)
+
+    first = start("killed", 10**9)
     numbers = [tmp_path / f"process_{rank}" for rank in (0, 1)]
     until(lambda: all(path.exists() and path.read_text() for path in numbers), 240)
     processes = [psutil.Process(int(path.read_text())) for path in numbers]
@@ -258,6 +269,12 @@ def test_where_one_process_is_killed_the_other_ends_and_says_why(killed, tmp_pat
     until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes), 60)
     assert first.wait() != 0
     assert "another process of this run has ended" in (tmp_path / "output").read_text()
+    last = tmp_path / "killed" / "last.ckpt"
+    through = torch.load(last)["global_step"] + 14
+    assert start("resumed", through, last).wait(240) == start("whole", through).wait(240) == 0
+    ends = [torch.load(tmp_path / name / "last.ckpt") for name in ("resumed", "whole")]
+    assert ends[0]["global_step"] == ends[1]["global_step"] == through
+    assert_same(*(end["state_dict"] for end in ends))
 
 
 STOPPED = """

@@ -10,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
+from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, SingleDeviceStrategy
 from torch import nn
 
 from callbacks import (
@@ -221,6 +221,9 @@ def test_strategies_that_wait_for_all_players_are_refused_before_anything_moves(
 def test_strategies_that_shard_parameters_are_refused():
     with pytest.raises(ValueError, match=r'FSDPStrategy shards parameters.*Trainer\(strategy="gan"\)'):
         strategy.check(FSDPStrategy())
+    without_its_library = DeepSpeedStrategy.__new__(DeepSpeedStrategy)
+    with pytest.raises(ValueError, match="DeepSpeedStrategy shards parameters"):
+        strategy.check(without_its_library)
     strategy.check(DDPStrategy(find_unused_parameters=True))
     strategy.check(SingleDeviceStrategy())
 
