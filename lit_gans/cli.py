@@ -5,6 +5,7 @@ with arguments of their own: `lit-gans claims`, `lit-gans judge`, `lit-gans comp
 `lit-gans export`.
 """
 
+import contextlib
 import difflib
 import importlib
 import inspect
@@ -153,6 +154,8 @@ class GANCLI(LightningCLI):
         except (FileNotFoundError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
             if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
+            with contextlib.suppress(OSError):  # where the run has left something
+                callbacks.probe.run_folder(self.trainer).rmdir()
             self.parser.error(str(error), error)
         except SIGTERMException:
             sys.exit(128 + signal.SIGTERM)  # what a shell tells of a command that a signal has ended; Lightning's is 0

@@ -469,3 +469,9 @@ def test_a_key_of_a_penalty_that_is_not_there_is_told_so(refused):
 )
 def test_what_is_refused_when_the_trainer_has_begun_is_told_without_a_traceback(settings, message, refused):
     assert message in refused("fit", RING, **QUICK, **settings)
+
+
+def test_a_run_that_was_refused_leaves_its_number_to_the_next(refused, tmp_path):
+    settings = {"trainer.logger.save_dir": tmp_path, "trainer.callbacks+": "DiracPortrait"}
+    assert "DiracPortrait needs one-dimensional data" in refused("fit", RING, **QUICK, **settings)
+    assert list(tmp_path.glob("ring/*")) == []
