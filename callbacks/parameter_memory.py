@@ -1,6 +1,7 @@
 """ParameterMemory: the base of what keeps D's parameters near where they once were good."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,7 +12,7 @@ from lit_gans.memory import Quadratic, flattened
 from lit_gans.schedules import Schedule, as_schedule
 
 
-class ParameterMemory(DiscriminatorHook):
+class ParameterMemory(DiscriminatorHook, ABC):
     """Adds `λ q(θ)` to D's loss, where the quadratic `q` is what D's tasks so far have left.
 
     A task ends every `task_length` iterations: a chunk of G's distributions is one task to D. A subclass says by
@@ -48,9 +49,9 @@ class ParameterMemory(DiscriminatorHook):
         self._parameters: list[nn.Parameter] = []
         self._restored: dict[str, Any] | None = None
 
+    @abstractmethod
     def remember(self, trainer: pl.Trainer, gan: GAN, parameters: Tensor) -> Quadratic:
         """What all tasks leave, now that one has ended with D's parameters at `(..., P)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define remember()")
 
     def task_state(self) -> dict[str, Tensor]:
         """What a checkpoint must hold of the task that is under way, each of shape `(..., P)`."""

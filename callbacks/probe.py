@@ -2,6 +2,7 @@
 
 import csv
 import re
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ class Observation:
     """Words that stand beside the numbers in the run's table, such as which output of D was probed."""
 
 
-class Probe(QuietCallback):
+class Probe(QuietCallback, ABC):
     """Looks at the game every n iterations, and at its first and last; and during `validate`, at what it validates.
 
     A subclass gives `observe`. Whatever the logger, its figures land as `<run folder>/<name>/<iteration>.png`, their
@@ -76,9 +77,9 @@ class Probe(QuietCallback):
         self.frames: list[Path] = []
         self._last_look = -1
 
+    @abstractmethod
     def observe(self, trainer: pl.Trainer, gan: GAN) -> Observation:
         """Numbers and a figure of the game as it stands, with both networks in eval mode. Must not change it."""
-        raise NotImplementedError(f"{type(self).__name__} must define observe()")
 
     @property
     def name(self) -> str:

@@ -1,5 +1,7 @@
 """Verdict: a probe that also looks during `validate` and `test`, and ends a run with a sentence."""
 
+from abc import abstractmethod
+
 import pytorch_lightning as pl
 
 from .probe import Probe
@@ -8,9 +10,9 @@ from .probe import Probe
 class Verdict(Probe):
     """A probe whose last look is printed. A subclass gives `observe` and `sentence`."""
 
+    @abstractmethod
     def sentence(self, trainer: pl.Trainer) -> str:
         """What was seen last, from `trainer.callback_metrics`, for a person to read."""
-        raise NotImplementedError(f"{type(self).__name__} must define sentence()")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks once more and prints."""

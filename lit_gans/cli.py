@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -165,7 +165,8 @@ class GANCLI(LightningCLI):
         switches = {RichProgressBar: "enable_progress_bar", ModelCheckpoint: "enable_checkpointing"}
         off = tuple(kind for kind, switch in switches.items() if config.get(switch) is False)
         callbacks = [each for each in callbacks if not isinstance(each, off)]
-        trainer: Trainer = super()._instantiate_trainer(config, callbacks)
+        with _told(Trainer, config):
+            trainer: Trainer = super()._instantiate_trainer(config, callbacks)
         if config["strategy"] == "auto" and isinstance(trainer.strategy, DDPStrategy):  # there are several devices
             logging.disable(logging.INFO)  # which has all been said
             try:
@@ -219,16 +220,26 @@ def main(args: list[str] | None = None) -> None:
     )
 
 
-def _made(kind: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """An object of a config; what its class stumbles over without a word of its own is told with what was given."""
-    try:
+def _made(kind: type[Any], *args: Any, **kwargs: Any) -> Any:
+    """An object of a config."""
+    with _told(kind, kwargs):
         return kind(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _told(kind: type[Any], given: dict[str, Any]) -> Iterator[None]:
+    """What a class stumbles over without a word of its own is told with what it was given, defaults aside."""
+    try:
+        yield
     except (TypeError, ValueError, RuntimeError) as error:
         if kind.__name__ in str(error):
             raise
+        defaults = {name: repr(each.default) for name, each in inspect.signature(kind).parameters.items()}
         plain = (type(None), bool, int, float, str, list, tuple, dict)
-        given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items() if isinstance(value, plain))
-        raise ValueError(f"{kind.__name__} cannot be made with {given}: {error}") from error
+        settings = {name: repr(value) for name, value in given.items() if isinstance(value, plain)}
+        settings = {name: value for name, value in settings.items() if value != defaults.get(name) and "<" not in value}
+        own = ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise ValueError(f"{kind.__name__} cannot be made with {own or 'its defaults'}: {error}") from error
 
 
 def _is_refusal(error: ValueError) -> bool:
@@ -274,6 +285,7 @@ def _hint(message: str) -> str:
             "\n\n  A scheduler (model.generator_scheduler and its like) was given without a class; name one, for "
             "example torch.optim.lr_scheduler.LinearLR, or give null for none."
         )
+    base = re.search(r"but (?:(\w+) )?is abstract[\s\S]*? value: (\S+)", message)
     unknown = re.search(r"Expected a dot import path string: (\S+)|has no attribute [\s\S]*? value: (\S+)", message)
     key = re.search(r'Parser key "([\w.]+)"', message)
     if (absent := re.search(r"NestedArg\(key='(\w+)\.", message)) and key and (terms := _DICTS.get(key[1])):
@@ -281,15 +293,17 @@ def _hint(message: str) -> str:
         return (
             f"\n\n  This config has no {what} {absent[1]}; add it first, for example --{key[1]}.{absent[1]}={example}."
         )
-    if unknown is None or key is None:
+    found = base or unknown
+    if found is None or key is None:
         return ""
-    name = unknown[1] or unknown[2]
+    name = found[1] or found[2]
     valid = next((names for place, names in _names().items() if f"{key[1]}.".startswith(f"{place}.")), [])
     by_last_part = {each.rpartition(".")[2]: each for each in valid}
     close = difflib.get_close_matches(name.rpartition(".")[2], by_last_part, n=1)
     meant = f" Did you mean {by_last_part[close[0]]}?" if close else ""
     known = f"\n  Known here: {', '.join(sorted(set(valid)))}." if valid else ""
-    return f"\n\n  There is no class {name}.{meant}{known}\n  A class of your own is given as module.Class."
+    wrong = f"{name} is only the base of others." if base else f"There is no class {name}.{meant}"
+    return f"\n\n  {wrong}{known}\n  A class of your own is given as module.Class."
 
 
 def _names() -> dict[str, list[str]]:
@@ -312,8 +326,8 @@ def _names() -> dict[str, list[str]]:
 
 
 def _subclasses(base: type[Any]) -> list[str]:
-    """The public classes below a base that a config may name."""
+    """The public classes below a base that a config may name; other bases are none."""
     below: list[str] = []
     for direct in base.__subclasses__():
-        below += [direct.__name__, *_subclasses(direct)]
+        below += [direct.__name__] * (not inspect.isabstract(direct)) + _subclasses(direct)
     return [name for name in below if not name.startswith("_")]

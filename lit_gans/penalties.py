@@ -5,6 +5,7 @@ Euclidean norm over all axes of one sample. A penalty returns one unweighted val
 D's loss, with no hidden ½.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -28,8 +29,12 @@ class Penalty(Term):
     """
 
 
-class Output(nn.Module):
+class Output(nn.Module, ABC):
     """Which output of D a gradient penalty differentiates: a function of the logit, applied per sample."""
+
+    @abstractmethod
+    def forward(self, logits: Tensor) -> Tensor:
+        """The output, shape `(..., B)`, as its logits are."""
 
 
 class Logit(Output):
@@ -90,9 +95,9 @@ class GradientPenalty(Penalty):
         self.center = center
         self.output = output if output is not None else Logit()
 
+    @abstractmethod
     def points(self, step: DiscriminatorStep) -> Tensor:
         """Where the gradient is asked, shape `(..., n, *sample)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define points(step)")
 
     def of_squared_norm(self, squared_norm: Tensor) -> Tensor:
         """`(‖∇D‖ - k)²` from `‖∇D‖²`, shape `(..., n)`."""

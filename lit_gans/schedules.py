@@ -4,13 +4,15 @@ An iteration is one update of the generator. A schedule may stand wherever a wei
 `weight: 10.0` or `weight: {class_path: ExponentialDecay, init_args: {start: 10.0, half_life: 2000}}`.
 """
 
+from abc import ABC, abstractmethod
 
-class Schedule:
+
+class Schedule(ABC):
     """A weight as a function of the iteration. A subclass gives `__call__`."""
 
+    @abstractmethod
     def __call__(self, iteration: int) -> float:
         """The weight at `iteration`, counted from 0."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__()")
 
     def _check(self, **weights: float) -> None:
         for name, value in weights.items():

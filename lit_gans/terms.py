@@ -5,6 +5,7 @@ is a function of a whole batch (a distance of two means, an angle between sample
 is accumulated in parts, and of each process's own samples where there are several.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from .schedules import Schedule, as_schedule
 from .seeds import tapping, unstacked
 
 
-class Term(nn.Module):
+class Term(nn.Module, ABC):
     """A term of a player's loss. A subclass overrides `forward`.
 
     Args:
@@ -49,9 +50,9 @@ class Term(nn.Module):
             networks: Those of the players by name: `generator`, `discriminator`, and `encoder` if there is one.
         """
 
+    @abstractmethod
     def forward(self, step: Any) -> Tensor:
         """One unweighted value per sample, shape `(..., n)`; `(..., 1)` for what has no samples."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(step)")
 
     def extra_repr(self) -> str:
         """The settings, for `print(gan)`."""

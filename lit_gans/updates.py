@@ -1,5 +1,6 @@
 """How the players move in one iteration of the game."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from .gan import GAN, RealBatch
 
 
-class Update:
+class Update(ABC):
     """Moves every player once, given one fresh real batch per D update. A subclass gives `__call__`."""
 
+    @abstractmethod
     def __call__(self, gan: "GAN", batches: Sequence["RealBatch"]) -> None:
         """Plays one iteration.
 
@@ -26,9 +28,8 @@ class Update:
                 `differentiate`, for its gradient, and `move`.
             batches: `n_critic` real batches.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define __call__()")
 
-    def check(self, gan: "GAN") -> None:
+    def check(self, gan: "GAN") -> None:  # noqa: B027  # an update may suit every game
         """A ValueError if a game cannot be played like this; called before a run begins."""
 
 

@@ -356,6 +356,27 @@ def test_a_misspelt_class_is_told_with_the_names_that_are_valid(key, value, mean
 
 
 @pytest.mark.parametrize(
+    ("key", "base", "below"),
+    [
+        ("model.loss", "Objective", "Hinge"),
+        ("model.penalties.gp", "GradientPenalty", "WGANGP"),
+        ("model.update", "Update", "Unrolled"),
+        ("trainer.callbacks+", "Probe", "SampleGrid"),
+    ],
+)
+def test_a_base_is_refused_with_the_names_of_those_below_it(key, base, below, refused):
+    message = refused("fit", RING, **{key: base})
+    assert f"{base} is only the base of others." in message
+    assert below in (known := message.split("Known here: ")[1])
+    assert base not in known.split(", ")
+
+
+def test_a_class_that_is_not_named_is_told_by_its_key(refused, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(RING.read_text().replace("loss: NonSaturating", "loss: {}"))
+    assert 'Parser key "model.loss"' in refused("fit", tmp_path / "wrong.yaml")
+
+
+@pytest.mark.parametrize(
     ("callback", "own_words"),
     [
         (
@@ -396,7 +417,7 @@ def test_a_misspelt_class_in_a_file(place, text, refused, tmp_path):
         ({"model.n_critic": 0}, "n_critic must be at least 1, got 0"),
         ({"model.seeds": "[1,1]"}, "seeds must be a list of different integers, got [1, 1]"),
         ({"data.std": -1}, "std must be a finite number above 0, not -1.0"),
-        ({"model.discriminator.init_args.hidden": "null"}, "MLPDiscriminator cannot be made with sample_shape"),
+        ({"model.discriminator.init_args.hidden": "null"}, "MLPDiscriminator cannot be made with sample_shape=(2,), "),
         ({"model.penalties.r1": "R1", "model.penalties.r1.weight": -1}, "R1: weight must be at least 0, got -1.0"),
     ],
 )
@@ -409,12 +430,23 @@ def test_a_negative_weight_in_a_file_is_told(refused, tmp_path):
     assert "R1: weight must be at least 0, got -3.0" in refused("fit", RING, tmp_path / "wrong.yaml")
 
 
-def test_what_an_optimizer_stumbles_over_is_told_with_what_it_was_given(refused, tmp_path):
-    (tmp_path / "wrong.yaml").write_text(
-        re.sub(r"betas: \[.*\]", "betas: [{}, 0.9]", (CONFIGS / "grid.yaml").read_text())
-    )
-    message = refused("fit", tmp_path / "wrong.yaml", **{"trainer.fast_dev_run": 2})
-    assert "discriminator_optimizer: Adam cannot be made with lr=0.0003, betas=" in message
+@pytest.mark.parametrize(
+    ("wrong", "by", "told"),
+    [
+        (r"betas: \[.*\]", "betas: [{}, 0.9]", "discriminator_optimizer: Adam cannot be made with lr=0.0003, betas="),
+        (r"max_steps: \d+", "max_steps: null", "Trainer cannot be made with "),
+        (
+            r"hidden: \[.*\]",
+            "hidden: null",
+            "MLPDiscriminator cannot be made with sample_shape=(2,), hidden=None: ",
+        ),
+    ],
+)
+def test_what_a_class_stumbles_over_is_told_with_what_it_was_given(wrong, by, told, refused, tmp_path):
+    text = (CONFIGS / "grid.yaml").read_text()
+    assert re.search(wrong, text)
+    (tmp_path / "wrong.yaml").write_text(re.sub(wrong, by, text))
+    assert told in refused("fit", tmp_path / "wrong.yaml", **{"trainer.fast_dev_run": 2})
 
 
 def test_an_unknown_data_folder_is_told_with_the_cure(tmp_path, refused):

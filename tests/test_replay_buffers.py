@@ -467,5 +467,10 @@ def test_a_buffer_that_keeps_nothing_is_refused(kind, keep_every):
 
 
 def test_an_unfinished_buffer_says_what_it_lacks():
-    with pytest.raises(NotImplementedError, match=r"^ReplayBuffer must define store\(fresh, draws\)$"):
-        ReplayBuffer(3).mix(torch.zeros(1, 2), 0.5, one())
+    class Unfinished(ReplayBuffer):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"^Unfinished must define store\(fresh, draws\)$"):
+        Unfinished(3).mix(torch.zeros(1, 2), 0.5, one())
+    with pytest.raises(TypeError, match="ReplayBuffer is only the base of buffers; take one with a rule: Reservoir"):
+        ReplayBuffer(3)

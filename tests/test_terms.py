@@ -388,5 +388,5 @@ def test_weights_intervals_and_names():
             ring_gan(generator_terms={bad: One(1.0)})
     with pytest.raises(ValueError, match=r"^One: weight must be at least 0, got -1"):
         One(-1.0)
-    with pytest.raises(NotImplementedError, match=r"GeneratorTerm must define forward\(step\)"):
-        GeneratorTerm(1.0)(None)
+    with pytest.raises(TypeError, match=r"abstract class GeneratorTerm .*forward"):
+        GeneratorTerm(1.0)

@@ -396,5 +396,5 @@ def test_settings_that_mean_nothing_are_refused():
         Unrolled(-1)
     with pytest.raises(ValueError, match="weight must be at least 0, got -1"):
         Consensus(-1)
-    with pytest.raises(NotImplementedError, match="Update must define"):
-        Update()(None, [])
+    with pytest.raises(TypeError, match=r"abstract class Update .*__call__"):
+        Update()

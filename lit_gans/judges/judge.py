@@ -1,5 +1,6 @@
 """Judges: whether a generated sample is of the domain at all, and which of its modes it shows."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -15,15 +16,15 @@ class Judgement(NamedTuple):
     """The index of the mode that each is nearest to, shape `(..., n)`, of int64; -1 of what is not finite."""
 
 
-class Judge:
+class Judge(ABC):
     """The base of judges. A subclass sets `n_modes` and gives `__call__`."""
 
     n_modes: int
     """m: how many modes the domain has."""
 
+    @abstractmethod
     def __call__(self, samples: Tensor) -> Judgement:
         """Judges samples `(..., n, *sample)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(samples)")
 
 
 def judged(judge: Judge, samples: Tensor, batch_shape: tuple[int, ...]) -> Judgement:

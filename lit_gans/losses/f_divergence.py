@@ -1,6 +1,7 @@
 """f-GAN: G minimises an f-divergence from the data, of which D finds the tightest lower bound."""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from .objective import SeparableObjective, softplus
 
 
-class Divergence(nn.Module):
+class Divergence(nn.Module, ABC):
     """An f-divergence `D_f(P‖Q) = E_Q f(p/q)`, with f convex and `f(1) = 0` (but for `OriginalGAN`).
 
     Its variational bound is `D_f(P‖Q) ≥ E_P T - E_Q f*(T)`, `f*(t) = sup_u (ut - f(u))`, tight at `T = f'(p/q)`. D's
@@ -20,13 +21,13 @@ class Divergence(nn.Module):
     undecided = 0.0
     """The logit of `T = f'(1)`, where a sample is as likely real as fake."""
 
+    @abstractmethod
     def activation(self, logits: Tensor) -> Tensor:
         """`g(v)`, shape `(..., B)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define activation()")
 
+    @abstractmethod
     def conjugate(self, logits: Tensor) -> Tensor:
         """`f*(g(v))` of the logits v, in one formula, where the two after one another would overflow."""
-        raise NotImplementedError(f"{type(self).__name__} must define conjugate()")
 
     def curvature(self, logits: Tensor) -> Tensor:
         """`f*''(g(v)) g'(v)²`: by what `‖∇D‖²` counts where noise on fakes is penalised (Roth et al. 2017)."""

@@ -1,5 +1,6 @@
 """What every objective gives, and the base of those whose real and fake terms stand apart."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ class Examples(NamedTuple):
     """The samples by their place in an example, each of shape `(n, *sample)`."""
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """What both players minimise.
 
     A subclass gives `discriminator` and `generator`. One whose discriminator loss is a sum of a real and a fake
@@ -31,6 +32,7 @@ class Objective(nn.Module):
     needs_real = False
     """Whether the generator's loss reads `D(x)`; if not, that forward pass is saved."""
 
+    @abstractmethod
     def discriminator(
         self, real_logits: Tensor, fake_logits: Tensor, real: Tensor | None = None, fake: Tensor | None = None
     ) -> Tensor:
@@ -45,13 +47,12 @@ class Objective(nn.Module):
         Returns:
             One value per sample, shape `(..., B)`.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define discriminator()")
 
+    @abstractmethod
     def generator(
         self, real_logits: Tensor | None, fake_logits: Tensor, real: Tensor | None = None, fake: Tensor | None = None
     ) -> Tensor:
         """What G minimises, shape `(..., B)`; `real_logits` is None unless `needs_real`."""
-        raise NotImplementedError(f"{type(self).__name__} must define generator()")
 
     def examples(self, real: Tensor, fake: Tensor) -> list[Examples]:
         """D's loss on batches x and y, `(n, *sample)`, as examples: pairs (x, y) of which each has one loss."""
@@ -87,13 +88,13 @@ class SeparableObjective(Objective):
             raise ValueError(f"{type(self).__name__}: real_weight must be positive, got {real_weight}")
         self.real_weight = real_weight
 
+    @abstractmethod
     def real_term(self, logits: Tensor) -> Tensor:
         """D's loss on real samples, before γ; shape `(..., B)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define real_term()")
 
+    @abstractmethod
     def fake_term(self, logits: Tensor) -> Tensor:
         """D's loss on fake samples; shape `(..., B)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define fake_term()")
 
     def discriminator(
         self, real_logits: Tensor, fake_logits: Tensor, real: Tensor | None = None, fake: Tensor | None = None

@@ -22,10 +22,15 @@ class ReplayBuffer:
             moves: fewer of them span the same past at less cost, and a FIFO of the same capacity a longer one.
 
     Raises:
+        TypeError: If there is no rule.
         ValueError: If `capacity` or `keep_every` is below 1.
     """
 
     def __init__(self, capacity: int = 10_000, on_host: bool = False, keep_every: int = 10) -> None:
+        if type(self) is ReplayBuffer:
+            raise TypeError(
+                "ReplayBuffer is only the base of buffers; take one with a rule: Reservoir, FIFO, ImagePool"
+            )
         if capacity < 1:
             raise ValueError(f"{type(self).__name__}: capacity must be at least 1 fake, got {capacity}")
         if keep_every < 1:

@@ -1,5 +1,6 @@
 """Mixtures of generators and of discriminators, with weights that are learned."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from .mlp import MLPDiscriminator, MLPGenerator
 
 
-class Mixture(nn.Module):
+class Mixture(nn.Module, ABC):
     """Networks of one kind, each with a share in the game.
 
     The payoff of MIX+GAN is `Σ_ij u_i v_j V(G_i, D_j)`, u and v the softmax of what is learned. Here a batch is split:
@@ -42,9 +43,9 @@ class Mixture(nn.Module):
         """Gives all members the same weight."""
         nn.init.zeros_(self.mixing)
 
+    @abstractmethod
     def places(self, n: int) -> Tensor:
         """Which member has which of n samples, shape `(n,)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define places()")
 
     def sample_weights(self, n: int) -> Tensor:
         """What each of n samples of a training batch counts, 1 in the mean at the start; `(..., n)`."""
