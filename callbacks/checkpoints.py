@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -24,7 +25,8 @@ _AGREE_EVERY = 10
 class Checkpoints(ModelCheckpoint):
     """Lightning's `ModelCheckpoint`, from whose files an interrupted run goes on to the same bits.
 
-    Ctrl-C and SIGTERM let the iteration end and keep it as the last checkpoint; a second Ctrl-C stops at once. Several
+    Ctrl-C and SIGTERM let the iteration end and keep it as the last checkpoint; a second Ctrl-C stops at once. So does
+    SLURM's signal before a job's time is up (`SLURMEnvironment`), by which Lightning starts the job again. Several
     processes agree on the iteration, so that it may be a few later. Other exceptions come in the midst of an iteration,
     of which a checkpoint would hold a half: the run goes on from the last one before. Files are written whole or not at
     all (`lit_gans.checkpoints.WholeFiles`).
@@ -44,7 +46,7 @@ class Checkpoints(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._stop_requested, self._former_handlers = None, {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, *_requeue_signals(trainer)):
                 self._former_handlers[number] = signal.signal(number, self._request_stop)
 
     def on_train_batch_end(
@@ -53,7 +55,10 @@ class Checkpoints(ModelCheckpoint):
         """As Lightning's; and the end of the run, where it was asked for."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if number := self._agreed_stop(trainer):
-            self.keep(trainer)
+            if number in _requeue_signals(trainer):
+                self._former_handlers[signal.Signals(number)](number, None)  # saves, and starts the job again
+            else:
+                self.keep(trainer)
             raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -105,6 +110,14 @@ class Checkpoints(ModelCheckpoint):
         for number, handler in former.items():
             if signal.getsignal(number) == self._request_stop:
                 signal.signal(number, handler)
+
+
+def _requeue_signals(trainer: pl.Trainer) -> list[signal.Signals]:
+    """By which SLURM tells that a job's time is nearly up, where Lightning is to start it again."""
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment) and environment.auto_requeue and environment.requeue_signal:
+        return [environment.requeue_signal]
+    return []
 
 
 def newest_of(checkpoints: ModelCheckpoint) -> Path | None:

@@ -13,6 +13,8 @@ import psutil
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.trainer.connectors import signal_connector
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks import Checkpoints
@@ -145,6 +147,21 @@ def test_a_signal_ends_the_run_after_the_iteration_which_is_kept(number, error, 
     again = run(tmp_path / "again", 12, ckpt_path=tmp_path / "ended" / "last.ckpt")
     assert_same(state(again), state(whole))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_job_whose_time_is_up_ends_after_the_iteration_and_goes_on_when_slurm_starts_it_again(tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole", 12)
+    asked = []
+    monkeypatch.setattr(signal_connector, "call", lambda command: asked.append(command) or 0)
+    for name, value in {"JOB_ID": "7", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    job = {"default_root_dir": tmp_path, "plugins": [SLURMEnvironment(auto_requeue=True)]}
+    with pytest.raises(SIGTERMException):
+        run(tmp_path / "ended", 12, Signalling(7, signal.SIGUSR1), **job)
+    assert asked == [["scontrol", "requeue", "7"]]
+    assert torch.load(tmp_path / "hpc_ckpt_1.ckpt")["global_step"] == 7
+    again = run(tmp_path / "again", 12, **job)
+    assert_same(state(again), state(whole))
 
 
 def test_what_an_exception_leaves_half_done_is_not_kept(tmp_path):
