@@ -86,8 +86,12 @@ def test_points_are_joined_along_their_path():
     for axes, paths in zip(figure.axes, fake, strict=True):
         drawn = [line.get_xydata() for line in axes.lines[:3]]
         np.testing.assert_allclose(np.stack(drawn), paths)
-    on_a_line = plotting.interpolations(fake[..., :1], ["a", "b"], np.ones((5, 1)))
+    on_a_line = plotting.interpolations(fake[..., :1], ["a", "b"], np.linspace(-0.1, 0.1, 5)[:, None])
     np.testing.assert_allclose(on_a_line.axes[0].lines[0].get_ydata(), np.linspace(0, 1, 4))
+    low, high = on_a_line.axes[0].get_ylim()
+    assert low < 0
+    assert high > 1
+    assert on_a_line.axes[0].get_xlim() == pytest.approx((-0.13, 0.13))
 
 
 @pytest.mark.parametrize("bad", [{"n_paths": 0}, {"n_steps": 2}])

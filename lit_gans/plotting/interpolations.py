@@ -34,12 +34,12 @@ def _rows(fake: Array, titles: Sequence[str], caption: str) -> Figure:
 
 
 def _lines(fake: Array, titles: Sequence[str], real: Array | None, caption: str) -> Figure:
-    if fake.shape[-1] == 1:
+    reach, on_a_line = limit(fake, real), fake.shape[-1] == 1
+    if on_a_line:
         places = np.broadcast_to(np.linspace(0, 1, fake.shape[2])[:, None], fake.shape)
         fake = np.concatenate([fake, places], -1)
         real = None if real is None else np.concatenate([real, np.zeros_like(real)], -1)
     figure, panels = common.panels(titles)
-    reach = limit(fake, real)
     for (axes,), paths in zip(panels, fake, strict=True):
         if real is not None:
             axes.scatter(*real.T, s=4, alpha=0.3, color=REAL, label="real", linewidths=0)
@@ -47,5 +47,7 @@ def _lines(fake: Array, titles: Sequence[str], real: Array | None, caption: str)
             axes.plot(*path.T, ".-", color=f"C{1 + k % 8}", linewidth=1, markersize=4)
         axes.plot([], [], ".-", color="0.3", label="a path of fakes")
         common.square(axes, reach)
+        if on_a_line:
+            axes.set(ylim=(-0.05, 1.05), aspect="auto", xlabel="sample", ylabel="place on the path")
     common.legend(figure, panels[0, 0], caption)
     return figure
