@@ -13,8 +13,9 @@ from callbacks.turning_point import put_back
 from datamodules import RingDataModule
 from lit_gans import GAN, GANStrategy
 from lit_gans.metrics import turning_points
-from lit_gans.networks import MLPDiscriminator, MLPGenerator
+from lit_gans.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from lit_gans.penalties import R1
+from lit_gans.terms import ModeRegularizer
 from tests.toys import Notes, assert_same, ring_gan, state, table, train
 
 # ------------------------------------------------------------------------------------------------------------ the rule
@@ -285,8 +286,11 @@ def test_two_processes_go_back_together(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.ckpt")] == ["last_good.ckpt"]
 
 
-def test_what_goes_back_is_all_of_a_player(tmp_path):
-    gan = slow_gan(ema=0.9)
+@pytest.mark.parametrize("encoder", [False, True])
+def test_what_goes_back_is_all_of_a_player(encoder, tmp_path):
+    third = {"encoder": MLPEncoder((2,), 2, hidden=(8,)), "generator_terms": {"modes": ModeRegularizer()}}
+    gan = slow_gan(ema=0.9, **third if encoder else {})
+    assert len(gan.players) == 2 + encoder
     trainer = train(gan, 5)
     path = tmp_path / "five.ckpt"
     trainer.save_checkpoint(path)
