@@ -1,11 +1,14 @@
 """SampleWriter: what `predict` leaves behind."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import BasePredictionWriter
+from torch import Tensor
 
 from lit_gans import GAN
 
@@ -36,7 +39,10 @@ class SampleWriter(BasePredictionWriter):
     ) -> None:
         """Writes both files into the run's folder."""
         assert isinstance(pl_module, GAN)
-        samples = torch.cat(list(predictions), dim=0 if pl_module.seeds is None else 1).cpu()
+        batch_axis = 0 if pl_module.seeds is None else 1
+        samples = _of_all_processes(predictions, batch_axis).cpu()
+        if not trainer.is_global_zero:
+            return
         folder = run_folder(trainer)
         torch.save(samples, folder / "samples.pt")
         shown = with_seeds_axis(pl_module, samples)[:, : self.n_drawn].float()
@@ -45,3 +51,12 @@ class SampleWriter(BasePredictionWriter):
         picture = sample_picture(shown, panel_titles(pl_module), real, caption)
         picture().savefig(folder / "samples.png", dpi=100)
         print(f"samples: {folder / 'samples.pt'} {tuple(samples.shape)}, picture: {folder / 'samples.png'}")
+
+
+def _of_all_processes(predictions: Sequence[Tensor], batch_axis: int) -> Tensor:
+    """What all processes have made, in the order of one: the first of each, then the second of each."""
+    if not dist.is_initialized():
+        return torch.cat(list(predictions), batch_axis)
+    everyone: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, [sample for batch in predictions for sample in batch.cpu().unbind(batch_axis)])
+    return torch.stack([sample for row in zip_longest(*everyone) for sample in row if sample is not None], batch_axis)

@@ -113,13 +113,11 @@ class GANDataModule(pl.LightningDataModule, ABC):
             )
         generator = stream(0, "data/predict")
         latents = torch.randn(self.n_predict, latent_dim, generator=generator, dtype=torch.float32)
-        return self._ordered(StoredSource(latents, name="the latents"))
+        return self._ordered(StoredSource(latents, name="the latents"), drop_rest=False)
 
-    def _ordered(self, source: StoredSource) -> OrderedLoader:
-        if self.trainer is None:
-            return OrderedLoader(source, self.batch_size, **self._fetching())
-        ranks = self.trainer.global_rank, self.trainer.world_size
-        return OrderedLoader(source, self.batch_size, *ranks, **self._fetching())
+    def _ordered(self, source: StoredSource, drop_rest: bool = True) -> OrderedLoader:
+        ranks = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        return OrderedLoader(source, self.batch_size, *ranks, **self._fetching(), drop_rest=drop_rest)
 
     def _fetching(self) -> dict[str, Any]:
         return {"num_workers": self.num_workers, "pin_memory": self.pin_memory}

@@ -12,7 +12,7 @@ class OrderedLoader:
     """Batches `(B, ...)` or `((B, ...), labels)` in stored order; the last may be smaller.
 
     Several processes take every `world_size`-th sample. The up to `world_size - 1` samples left over are
-    dropped: every process then runs equally many batches, and no sample is counted twice.
+    dropped, unless all are asked for: every process then runs equally many batches, and no sample is counted twice.
 
     Args:
         source: The samples.
@@ -21,6 +21,7 @@ class OrderedLoader:
         world_size: The number of processes.
         num_workers: Threads that fetch batches ahead; 0 fetches each when it is asked for.
         pin_memory: Hands out batches in page-locked memory.
+        drop_rest: Whether the samples left over are dropped; else the first processes have one more.
     """
 
     def __init__(
@@ -31,10 +32,11 @@ class OrderedLoader:
         world_size: int = 1,
         num_workers: int = 0,
         pin_memory: bool = False,
+        drop_rest: bool = True,
     ) -> None:
         self.source, self.batch_size = source, batch_size
         self.num_workers, self.pin_memory = num_workers, pin_memory
-        whole = len(source) - len(source) % world_size
+        whole = len(source) - len(source) % world_size if drop_rest else len(source)
         rows = torch.arange(rank, max(whole, rank), world_size)
         self._batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 

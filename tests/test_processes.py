@@ -19,6 +19,7 @@ from callbacks import (
     InstanceNoise,
     OldFakeReplay,
     OnlineEWC,
+    SampleWriter,
     SynapticIntelligence,
     WeightClipping,
 )
@@ -252,6 +253,18 @@ def test_the_command_line_takes_it_where_there_are_several_devices(tmp_path):
     assert done.stdout.count("pictures and tables:") == 1
     (checkpoint,) = tmp_path.rglob("last.ckpt")
     assert len(torch.load(checkpoint, weights_only=True)["processes"]) == 2
+
+
+@pytest.mark.parametrize(("seeds", "n"), [(None, 37), ([3, 4], 37)])
+def test_two_processes_predict_what_one_predicts(seeds, n, tmp_path):
+    def predicted(folder, **across):
+        pl.seed_everything(0, verbose=False)
+        settings = {"accelerator": "cpu", "enable_progress_bar": False, "default_root_dir": tmp_path / folder}
+        trainer = pl.Trainer(logger=False, callbacks=[SampleWriter()], enable_model_summary=False, **settings, **across)
+        trainer.predict(ring_gan(seeds=seeds), datamodule=RingDataModule(n_predict=n), return_predictions=False)
+        return torch.load(tmp_path / folder / "samples.pt")
+
+    assert torch.equal(predicted("two", devices=2, strategy=GANStrategy(**ACROSS)), predicted("one"))
 
 
 @pytest.mark.parametrize("starter", ["torchrun", "SLURM"])
