@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from . import processes, strategy, wandb_runs
 from .hooks import DiscriminatorHook, GeneratorHook
-from .players import Player, schedulers
+from .players import Player, optimizer_settings, schedulers, take_new_settings
 from .streams import Draws, draws_for
 from .updates import Update
 
@@ -41,6 +42,8 @@ class Lifecycle(pl.LightningModule):
         self.discriminator_updates = 0
         self._restored: Mapping[str, Any] | None = None
         self._restored_iteration = 0
+        self._optimizer_settings: dict[str, dict[str, Any]] = {}
+        self._restored_settings: Mapping[str, dict[str, Any]] = {}
         self._optimizers: dict[str, LightningOptimizer] = {}
         self._schedulers: list[LRScheduler] = []
 
@@ -51,12 +54,14 @@ class Lifecycle(pl.LightningModule):
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
-        optimizers = [self._optimizer(name, player) for name, player in self.players.items()]
-        return optimizers, schedulers(self.players.values(), optimizers)
+        optimizers = {name: self._optimizer(name, player) for name, player in self.players.items()}
+        made = schedulers(self.players.values(), optimizers.values())
+        self._optimizer_settings = {name: optimizer_settings(optimizer) for name, optimizer in optimizers.items()}
+        return list(optimizers.values()), made
 
     def setup(self, stage: str) -> None:
         """Collects the callbacks that take part in the game; what a checkpoint holds comes after."""
-        self._restored = None
+        self._restored, self._restored_settings = None, {}
         callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         self.hooks = [callback for callback in callbacks if isinstance(callback, DiscriminatorHook)]
         self.generator_hooks = [callback for callback in callbacks if isinstance(callback, GeneratorHook)]
@@ -74,6 +79,7 @@ class Lifecycle(pl.LightningModule):
         optimizers: Any = self.optimizers()
         self._optimizers = dict(zip(self.players, optimizers, strict=True))
         self._schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        self._take_new_settings()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Goes on with the random numbers of a checkpoint, now that all is set up and nothing else draws any."""
@@ -86,6 +92,7 @@ class Lifecycle(pl.LightningModule):
         processes.keep(cast("GAN", self), checkpoint)
         if self._trainer is not None:
             wandb_runs.keep(self.trainer, checkpoint)
+        checkpoint["optimizer_settings"] = self._optimizer_settings
         checkpoint["config"] = self.config
         checkpoint["versions"] = {name: version(name) for name in ("lit-gans", "pytorch-lightning", "torch")}
 
@@ -97,6 +104,7 @@ class Lifecycle(pl.LightningModule):
             self.save_hyperparameters(dict(checkpoint["hyper_parameters"]), logger=False)
         self._restored = processes.find(cast("GAN", self), checkpoint)
         self._restored_iteration = checkpoint["global_step"]
+        self._restored_settings = checkpoint.get("optimizer_settings", {})
 
     def optimizer_of(self, name: str) -> Optimizer:
         """A player's own optimizer, without Lightning's wrapper."""
@@ -116,9 +124,28 @@ class Lifecycle(pl.LightningModule):
 
     def _optimizer(self, name: str, player: Player) -> Optimizer:
         try:
-            return player.optimizer(player.parameters)
+            optimizer = player.optimizer(player.parameters)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}_optimizer: {error}; correct its arguments") from error
+        theirs, ours = self._restored_settings.get(name, {}).get("class"), type(optimizer).__name__
+        if theirs not in (None, ours):
+            raise ValueError(
+                f"{name}_optimizer: the checkpoint's is {theirs}, this run's is {ours}, which cannot go on with what "
+                f"that one has gathered; resume with {theirs}"
+            )
+        return optimizer
+
+    def _take_new_settings(self) -> None:
+        """What optimizers are given now holds, where the run that a checkpoint is of was given something else."""
+        of = {scheduler.optimizer: scheduler for scheduler in self._schedulers}
+        for name in self.players if self._restored_settings else ():
+            optimizer, now, before = (
+                self.optimizer_of(name),
+                self._optimizer_settings[name],
+                self._restored_settings[name],
+            )
+            if told := take_new_settings(optimizer, now, before, of.get(optimizer)):
+                rank_zero_info(f"{name}_optimizer goes on with {', '.join(told)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As in `nn.Module`, whose search for parameters a name that Lightning writes forty times a step must skip."""

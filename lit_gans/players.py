@@ -64,6 +64,42 @@ def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 
+def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
+    """What an optimizer was given, for a checkpoint: its class, and the settings of each of its groups."""
+    groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    return {"class": type(optimizer).__name__, "groups": groups}
+
+
+def take_new_settings(
+    optimizer: Optimizer, given: dict[str, Any], before: dict[str, Any], scheduler: LRScheduler | None
+) -> list[str]:
+    """Gives an optimizer that goes on from a checkpoint those settings that have been changed since, and tells which.
+
+    A learning rate that a scheduler moves is changed by the factor by which its first value was.
+
+    Args:
+        optimizer: With the settings of the checkpoint.
+        given: `optimizer_settings` now.
+        before: The same, of the run that the checkpoint is of.
+        scheduler: What moves its learning rate, if anything does.
+    """
+    told = []
+    for place, (group, now, then) in enumerate(
+        zip(optimizer.param_groups, given["groups"], before["groups"], strict=True)
+    ):
+        changed = {key: value for key, value in now.items() if key not in then or then[key] != value}
+        told += [f"{key} {value} (there {then.get(key)})" for key, value in changed.items() if key != "initial_lr"]
+        if scheduler is not None and then.get("initial_lr"):
+            factor = now["initial_lr"] / then["initial_lr"]
+            changed |= {"lr": factor * group["lr"], "initial_lr": now["initial_lr"]}
+            for each in (scheduler, *getattr(scheduler, "_schedulers", ())):
+                each.base_lrs[place] = now["initial_lr"]
+        elif "initial_lr" in then:  # and nothing moves it any more
+            changed["lr"] = now["lr"]
+        group |= changed
+    return told
+
+
 def schedulers(players: Iterable[Player], optimizers: Iterable[Optimizer]) -> list[LRScheduler]:
     """The learning-rate schedulers of the players that have one.
 

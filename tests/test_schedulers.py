@@ -65,6 +65,36 @@ def test_a_resumed_run_goes_on_at_the_rate_and_ends_with_the_same_bits(n_critic,
     assert_same(state(gan), whole.after[N])
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_rate_that_is_given_anew_holds_for_the_rest_of_a_run(scheduled, tmp_path):
+    def game(**settings):
+        pl.seed_everything(0, verbose=False)
+        scheduler = {"generator_scheduler": lambda o: CosineAnnealingLR(o, T_max=N)} if scheduled else {}
+        return ring_gan(generator_optimizer=lambda p: torch.optim.SGD(p, **settings), **scheduler)
+
+    train(game(lr=1e-3), 7).save_checkpoint(tmp_path / "seven.ckpt")
+    for settings in ({"lr": 1e-3}, {"lr": 1e-5, "momentum": 0.5}):
+        rates, trainers = Rates(), {}
+        trainer = train(game(**settings), N, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
+        trainers[len(settings)] = trainer
+        for t in range(7, N):
+            of_d, of_g = rates.of[t]
+            assert of_d == 3e-3
+            assert of_g == pytest.approx(settings["lr"] * (cosine(t) if scheduled else 1), rel=1e-9)
+        assert trainer.optimizers[1].param_groups[0]["momentum"] == settings.get("momentum", 0)
+        trainer.save_checkpoint(tmp_path / "end.ckpt")
+        rates = Rates()
+        train(game(**settings), N + 1, callbacks=[rates], ckpt_path=tmp_path / "end.ckpt")
+        assert rates.of[N][1] == pytest.approx(settings["lr"] * (cosine(N) if scheduled else 1), abs=1e-12)
+
+
+def test_a_rate_whose_scheduler_is_gone_is_the_one_that_is_given(tmp_path):
+    train(scheduled_gan(), 7).save_checkpoint(tmp_path / "seven.ckpt")
+    rates = Rates()
+    train(ring_gan(), 8, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
+    assert rates.of == {7: [3e-3, 3e-3]}
+
+
 def test_one_player_alone_may_have_one():
     rates = Rates()
     gan = ring_gan(generator_scheduler=lambda optimizer: LambdaLR(optimizer, lambda t: 1 / (1 + t)))
