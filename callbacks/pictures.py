@@ -4,6 +4,8 @@ A figure takes a tenth of a second or more, the step of a small game a milliseco
 """
 
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -30,12 +32,20 @@ def join(frames: Sequence[Path], path: Path) -> "Future[Any]":
 
 def _worker() -> Any:
     # One worker: what is asked for first is drawn first. It starts over if the last one has died.
-    return get_reusable_executor(max_workers=1, timeout=300, initializer=_yield_to_the_game)
+    return get_reusable_executor(max_workers=1, timeout=300, initializer=_serve, initargs=(os.getpid(),))
 
 
-def _yield_to_the_game() -> None:
+def _serve(game: int) -> None:
+    """Yields to the process of the game, and ends where that has ended."""
     if hasattr(os, "nice"):
         os.nice(10)
+    threading.Thread(target=_end_with, args=(game,), daemon=True).start()
+
+
+def _end_with(game: int) -> None:
+    while os.getppid() == game:
+        time.sleep(1)
+    os._exit(0)
 
 
 def _draw(picture: Picture, path: Path) -> None:

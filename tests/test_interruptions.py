@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import pytorch_lightning as pl
@@ -17,8 +19,9 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.trainer.connectors import signal_connector
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks import Checkpoints
+from callbacks import Checkpoints, pictures
 from datamodules import RingDataModule
+from lit_gans import plotting
 from lit_gans.checkpoints import WholeFiles, newest, read
 from lit_gans.penalties import R1
 from tests.toys import Notes, assert_same, ring_gan, state, train
@@ -249,7 +252,7 @@ PLAYER = """
 import os, sys
 from pathlib import Path
 import pytorch_lightning as pl
-from callbacks import Checkpoints
+from callbacks import Checkpoints, pictures
 from lit_gans import GANStrategy
 from tests.toys import ring_gan, train
 
@@ -294,11 +297,28 @@ def test_where_one_process_is_killed_the_other_ends_and_says_why_and_the_run_goe
     assert_same(*(end["state_dict"] for end in ends))
 
 
+def draw_and_be_killed(folder):
+    pictures.draw(partial(plotting.points, np.zeros((1, 3, 2)), [""]), folder / "a.png").result()
+    drawing = [child for child in psutil.Process().children() if "loky" in " ".join(child.cmdline())]
+    (folder / "drawing").write_text(" ".join(str(child.pid) for child in drawing))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_draws_ends_with_the_game(tmp_path):
+    game = multiprocessing.get_context("spawn").Process(target=draw_and_be_killed, args=(tmp_path,))
+    game.start()
+    game.join(60)
+    assert game.exitcode == -signal.SIGKILL
+    drawing = [int(number) for number in (tmp_path / "drawing").read_text().split()]
+    assert drawing
+    until(lambda: not any(map(psutil.pid_exists, drawing)), 20)
+
+
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
 import pytorch_lightning as pl
-from callbacks import Checkpoints
+from callbacks import Checkpoints, pictures
 from lit_gans import GANStrategy
 from tests.toys import ring_gan, train
 
