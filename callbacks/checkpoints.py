@@ -32,12 +32,15 @@ class Checkpoints(ModelCheckpoint):
     all (`lit_gans.checkpoints.WholeFiles`).
     """
 
+    has_played = False
+    """Whether an iteration was played since the run began, or began again."""
     _stop_requested: signal.Signals | None = None
     _former_handlers: dict[signal.Signals, Any] = {}  # noqa: RUF012  # replaced, never written to
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """As Lightning's; and files that are always whole."""
         super().setup(trainer, pl_module, stage)
+        self.has_played = False
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = WholeFiles()
 
@@ -53,13 +56,29 @@ class Checkpoints(ModelCheckpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """As Lightning's; and the end of the run, where it was asked for."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        self.has_played = True
+        if not self._waits_for_validation:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        elif trainer.global_step % self._every_n_train_steps == 0 and not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         if number := self._agreed_stop(trainer):
             if number in _requeue_signals(trainer):
                 self._former_handlers[signal.Signals(number)](number, None)  # saves, and starts the job again
             else:
                 self.keep(trainer)
             raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """As Lightning's; and the best checkpoint, where validation tells which it is."""
+        if not self._waits_for_validation:
+            super().on_validation_end(trainer, pl_module)
+        elif trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    @property
+    def _waits_for_validation(self) -> bool:
+        """Whether the best checkpoint is taken after validations; Lightning would take it at the next iteration due."""
+        return bool(self._every_n_train_steps) and str(self.monitor).startswith("val/")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """As Lightning's, which would write a checkpoint of a trial run, too."""
@@ -79,7 +98,12 @@ class Checkpoints(ModelCheckpoint):
         self._stop_watching()
 
     def keep(self, trainer: pl.Trainer) -> None:
-        """Writes the last checkpoint, as the game is now; one of another run in the same folder is left as it is."""
+        """Writes the last checkpoint, as the game is now, if it is not as it was when the run began.
+
+        One of another run in the same folder is left as it is.
+        """
+        if not self.has_played:  # and the random streams of a checkpoint have not been taken up
+            return
         wanted, self.save_last = self.save_last, self.save_last or True
         try:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))

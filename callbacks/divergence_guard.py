@@ -116,6 +116,6 @@ def _in_words(kind: str, values: Mapping[str, Tensor], seeds: list[int] | None) 
 def _cure(trainer: pl.Trainer) -> str:
     """What to do, and from where to go on."""
     written = [newest_of(each) for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-    last = next(filter(None, written), None)
+    last = next(filter(None, [*written, trainer.ckpt_path]), None)
     cure = "Lower the learning rates, clip gradients (GradientClipping), or give D a penalty"
-    return f"{cure}; the last good checkpoint is {last}" if last else f"{cure}; no checkpoint had been written"
+    return f"{cure}; the last finite checkpoint is {last}" if last else f"{cure}; no checkpoint had been written"

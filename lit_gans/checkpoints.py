@@ -106,8 +106,11 @@ def read(path: Path, weights_only: bool | None = None) -> dict[str, Any]:
     """What a checkpoint holds. Tensors are read from the disk when they are used, and no sooner.
 
     Raises:
-        ValueError: If the file is not a whole checkpoint of a run.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole checkpoint of a run.
     """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no checkpoint {path}; give --ckpt_path {_another(path)}")
     if path.is_dir():
         raise ValueError(
             f"{path} is a folder; give --ckpt_path one of the checkpoints in it (`probe` takes folders too)"

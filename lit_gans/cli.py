@@ -10,6 +10,7 @@ import difflib
 import importlib
 import inspect
 import logging
+import os
 import re
 import signal
 import sys
@@ -179,8 +180,13 @@ class GANCLI(LightningCLI):
         """Keeps the end of the run, and says where the pictures are."""
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        if isinstance(self.trainer.checkpoint_callback, callbacks.Checkpoints):
-            self.trainer.checkpoint_callback.keep(self.trainer)
+        if isinstance(kept := self.trainer.checkpoint_callback, callbacks.Checkpoints):
+            kept.keep(self.trainer)
+            if self.trainer.ckpt_path and not kept.has_played and self.trainer.is_global_zero:
+                print(
+                    f"nothing was left to do: the checkpoint is of iteration {self.trainer.global_step}; give a larger "
+                    f"--trainer.max_steps, or more --trainer.max_time, which counts what earlier runs took"
+                )
         self.after_probe()
 
     def after_probe(self) -> None:
@@ -199,10 +205,11 @@ def main(args: list[str] | None = None) -> None:
         "export": export.main,
         "judge": partial(judges.main, datamodules.GANDataModule),
     }
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does: a user's own classes live in the folder they work in
     if given[:1] and given[0] in apart:
         return apart[given[0]](given[1:])
     _quieten()
-    sys.path.insert(0, "")  # as `python -m` does: a user's own classes live in the folder they work in
     GANCLI(
         GAN,
         datamodules.GANDataModule,

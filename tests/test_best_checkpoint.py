@@ -1,10 +1,11 @@
 """The best checkpoint by any logged number, and early stopping, where `training_step` has optimizers of its own."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from callbacks import Observation, Probe
+from callbacks import Checkpoints, Observation, Probe
 from datamodules import RingDataModule
 from lit_gans import GAN
 from tests.toys import assert_same, ring_gan, state, train
@@ -36,6 +37,40 @@ def test_the_best_checkpoint_is_that_of_the_best_look(mode, best, n_critic, tmp_
     kept = torch.load(path, weights_only=True)
     assert kept["global_step"] == best
     assert_same(kept["state_dict"], probe.weights[best])
+
+
+def test_the_best_validation_is_credited_to_its_own_iteration(tmp_path):
+    def run(keeper, iterations, **settings):
+        data = RingDataModule(batch_size=16, samples_per_epoch=16 * 4, n_validation=64)
+        pl.seed_everything(0, verbose=False)
+        gan, validations = ring_gan("Adam"), Validations()
+        train(gan, iterations, data, [validations, keeper], max_epochs=-1, limit_val_batches=None, **KEEPS, **settings)
+        return state(gan), validations.seen
+
+    def keeper(folder):
+        how = {"monitor": "val/g/adversarial", "every_n_train_steps": 3, "save_last": True}
+        return Checkpoints(tmp_path / folder, "{step}", **how)
+
+    whole, seen = run(first := keeper("whole"), 20)
+    assert sorted(seen) == [4, 8, 12, 16, 20]
+    best = min(seen, key=seen.get)
+    assert first.best_model_path == str(tmp_path / "whole" / f"step={best}.ckpt")
+    assert first.best_model_score == pytest.approx(seen[best])
+    assert torch.load(tmp_path / "whole" / "last.ckpt")["global_step"] == 18
+    for path in (tmp_path / "whole").iterdir():
+        assert_same(run(keeper("again"), 20, ckpt_path=path)[0], whole)
+    run(keeper("before"), 3)
+    assert [path.name for path in (tmp_path / "before").iterdir()] == ["last.ckpt"]
+
+
+class Validations(pl.Callback):
+    """What each validation has found."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def on_validation_end(self, trainer, gan):
+        self.seen[trainer.global_step] = trainer.callback_metrics["val/g/adversarial"].item()
 
 
 def test_one_number_may_be_a_penalty_and_another_a_seeds(tmp_path):

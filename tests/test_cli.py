@@ -37,6 +37,7 @@ from lit_gans.judges import ClassifierJudge
 from lit_gans.penalties import R1, ZeroGP
 from tests.idx_files import write_mnist
 from tests.image_sets import PEOPLE, write_celeba, write_cifar10, write_folder
+from tests.toys import assert_same
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -319,6 +320,39 @@ def test_a_resumed_run_keeps_to_the_settings_that_are_given(run):
     assert (again.model.penalties["r1"].weight, again.model.n_critic, again.trainer.global_step) == (7, 2, 5)
 
 
+def test_a_run_with_nothing_left_to_do_leaves_what_it_goes_on_from(run, capsys):
+    steps = {**QUICK, "model.seeds": "[0,1]", "trainer.callbacks+": "OldFakeReplay", "trainer.logger.name": "idle"}
+    whole = run("fit", RING, **{**steps, "trainer.logger.name": "whole", "trainer.max_steps": 6})
+    run("fit", RING, **steps)
+    idle = run("fit", RING, **steps, ckpt_path="last")
+    assert f"nothing was left to do: the checkpoint is of iteration {ITERATIONS}" in capsys.readouterr().out
+    assert list(Path(idle.trainer.log_dir).rglob("*.ckpt")) == []
+    resumed = run("fit", RING, **{**steps, "trainer.max_steps": 6}, ckpt_path="last")
+    assert_same(resumed.model.state_dict(), whole.model.state_dict())
+
+
+def test_classes_of_the_user_s_own_folder_are_found_from_everywhere(run, tmp_path, capsys):
+    Path("ours.py").write_text(
+        "from lit_gans.networks import MLPGenerator\nfrom lit_gans.penalties import R1\n\n\n"
+        "class G(MLPGenerator):\n    pass\n\n\nclass Own(R1):\n    pass\n"
+    )
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "ours.yaml").write_text(
+        "model:\n  generator: ours.G\n  penalties: {own: {class_path: ours.Own, init_args: {weight: 1}}}\n"
+    )
+    done = run("fit", RING, tmp_path / "sub" / "ours.yaml", **QUICK)
+    folder = Path(done.trainer.log_dir)
+    last = folder / "checkpoints" / "last.ckpt"
+    sys.path, path = [each for each in sys.path if each != os.getcwd()], sys.path
+    sys.modules.pop("ours")
+    again = run("fit", folder / "config.yaml", **{"trainer.max_steps": 5}, ckpt_path=last)
+    assert type(again.model.penalties["own"]).__name__ == "Own"
+    sys.path = [each for each in path if each != os.getcwd()]
+    sys.modules.pop("ours")
+    cli.main(["export", f"--ckpt_path={last}", "--file=g.pt2"])
+    assert "generator: g.pt2" in capsys.readouterr().out
+
+
 def test_networks_of_the_user_s_own_without_arguments_train_and_load(run, tmp_path):
     (tmp_path / "my_networks.py").write_text(
         "from torch import nn\n\n\n"
@@ -501,6 +535,15 @@ def test_a_key_of_a_penalty_that_is_not_there_is_told_so(refused):
 )
 def test_what_is_refused_when_the_trainer_has_begun_is_told_without_a_traceback(settings, message, refused):
     assert message in refused("fit", RING, **QUICK, **settings)
+
+
+def test_another_optimizer_cannot_go_on_from_a_checkpoint(run, refused):
+    first = run("fit", RING, **QUICK)
+    last = Path(first.trainer.log_dir, "checkpoints", "last.ckpt")
+    message = refused(
+        "fit", RING, CONFIGS / "variants" / "adam.yaml", **{**QUICK, "trainer.max_steps": 5}, ckpt_path=last
+    )
+    assert "discriminator_optimizer: the checkpoint's is SGD, this run's is Adam" in message
 
 
 def test_a_run_that_was_refused_leaves_its_number_to_the_next(refused, tmp_path):

@@ -119,7 +119,7 @@ def test_a_checkpoint_that_was_refused_is_not_offered(tmp_path):
         enable_checkpointing=True,
     )
     assert told.startswith("iteration 8: ")
-    assert f"the last good checkpoint is {tmp_path / 'step=6.ckpt'}" in told
+    assert f"the last finite checkpoint is {tmp_path / 'step=6.ckpt'}" in told
 
 
 class BadInOne(DiscriminatorHook):
