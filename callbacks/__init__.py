@@ -26,6 +26,7 @@ from .old_fake import OldFake
 from .old_fake_replay import OldFakeReplay
 from .parameter_memory import ParameterMemory
 from .probe import Observation, Probe
+from .progress_bar import ProgressBar
 from .recurrence import Recurrence
 from .sample_distance import SampleDistance
 from .sample_grid import SampleGrid
@@ -70,6 +71,7 @@ __all__ = [
     "OnlineEWC",
     "ParameterMemory",
     "Probe",
+    "ProgressBar",
     "Recurrence",
     "SQDLogger",
     "SampleDistance",

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
@@ -34,6 +34,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException, SI
 # Importing the packages makes their classes known to the parser, so that configs may use bare class names.
 import callbacks
 import datamodules
+from callbacks import ProgressBar
 
 from . import checkpoints, checks, claims, compare, dashboard, export, judges, networks, probing, wandb_runs
 from .gan import GAN
@@ -105,7 +106,7 @@ class GANCLI(LightningCLI):
             parser.link_arguments(
                 "data.sample_shape", f"model.{network}.init_args.sample_shape", apply_on="instantiate"
             )
-        parser.add_lightning_class_args(RichProgressBar, "progress_bar")
+        parser.add_lightning_class_args(ProgressBar, "progress_bar")
         parser.add_lightning_class_args(callbacks.SampleWriter, "samples")
         parser.add_lightning_class_args(callbacks.Checkpoints, "checkpoint")
         # At every step a bar costs more than the game of a small network, and so do checkpoints of short epochs.
@@ -152,7 +153,7 @@ class GANCLI(LightningCLI):
                 if subcommand == "fit":
                     wandb_runs.go_on(self.trainer, checkpoints.read(path, given.weights_only))
             super()._run_subcommand(subcommand)
-        except (FileNotFoundError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
+        except (OSError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
             if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
             with contextlib.suppress(OSError):  # where the run has left something
@@ -163,7 +164,7 @@ class GANCLI(LightningCLI):
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         """Takes the strategy for players in turns, and no bar and checkpoints where it is told to do without."""
-        switches = {RichProgressBar: "enable_progress_bar", ModelCheckpoint: "enable_checkpointing"}
+        switches = {ProgressBar: "enable_progress_bar", ModelCheckpoint: "enable_checkpointing"}
         off = tuple(kind for kind, switch in switches.items() if config.get(switch) is False)
         callbacks = [each for each in callbacks if not isinstance(each, off)]
         with _told(Trainer, config):

@@ -101,8 +101,13 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--entity", default="", help="whose project it is; left out, your own")
     given = parser.parse_args(args)
     try:
+        from wandb import Error
+
         made = workspace(given.project, given.entity)
     except ImportError as error:
         parser.error(f"{error}; install it with: pip install 'lit-gans[dashboard]'")
-    made.save()
+    try:
+        made.save()
+    except Error as error:
+        parser.error(f"the dashboard could not be sent: {error}")
     print(f"dashboard: {made.url}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from . import checkpoints, networks
@@ -43,7 +43,7 @@ def export(gan: GAN, path: str | Path, seed: int | None = None, averaged: bool =
     if path.suffix == ".safetensors":
         build = gan.hparams.get("generator")  # of a game that was built in Python nothing is known but its tensors
         header = {"generator": json.dumps(build), "latent_dim": str(gan.latent_dim)}
-        save_file({name: value.contiguous() for name, value in generator.state_dict().items()}, path, header)
+        path.write_bytes(save({name: value.contiguous() for name, value in generator.state_dict().items()}, header))
         return
     dtype = next((parameter.dtype for parameter in generator.parameters()), None)
     batch = torch.export.Dim("batch", min=1)

@@ -49,8 +49,19 @@ class Lifecycle(pl.LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **settings: Any) -> Any:
-        """As Lightning's, but of tensors and numbers alone, unless `weights_only=False` says that a file is trusted."""
-        return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **settings})
+        """As Lightning's, but of tensors and numbers alone, unless `weights_only=False` says that a file is trusted.
+
+        Raises:
+            TypeError: If the checkpoint is of a game that was built in Python, and what it was built of is not given.
+        """
+        try:
+            return super().load_from_checkpoint(checkpoint_path, *args, **{"weights_only": True, **settings})
+        except TypeError as error:
+            error.add_note(
+                "a checkpoint of a game that was built in Python does not know its networks; give what the game was "
+                "built of: GAN.load_from_checkpoint(path, generator=…, discriminator=…, latent_dim=…)"
+            )
+            raise
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""

@@ -35,6 +35,10 @@ class RealBatch(NamedTuple):
         return [RealBatch(x, c) for x, c in zip(self.samples.chunk(n, batch_axis), labels, strict=True)]
 
 
+def _nothing(step: Any) -> dict[str, Tensor]:  # a lambda could not travel to a process that is spawned
+    return {}
+
+
 @dataclass(frozen=True)
 class Player:
     """One side of the game."""
@@ -48,7 +52,7 @@ class Player:
     """From the optimizer to what moves its learning rate, one step per iteration."""
     terms: Callable[[Any], Terms]
     """The player's loss on a step, term by term."""
-    watch: Callable[[Any], dict[str, Tensor]] = lambda step: {}
+    watch: Callable[[Any], dict[str, Tensor]] = _nothing
     """Numbers of shape `(...)` that are logged beside the loss."""
     keeps_time: bool = False
     """Whether this player's optimizer steps are the iterations that `global_step` counts."""

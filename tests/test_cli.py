@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ from callbacks import (
     OldFakeReplay,
     OnlineEWC,
     Probe,
+    ProgressBar,
     SampleWriter,
     SynapticIntelligence,
     WeightClipping,
@@ -544,6 +546,19 @@ def test_another_optimizer_cannot_go_on_from_a_checkpoint(run, refused):
         "fit", RING, CONFIGS / "variants" / "adam.yaml", **{**QUICK, "trainer.max_steps": 5}, ckpt_path=last
     )
     assert "discriminator_optimizer: the checkpoint's is SGD, this run's is Adam" in message
+
+
+def test_the_bar_of_a_run_without_a_last_epoch_names_none():
+    bar = ProgressBar()
+    bar._trainer = pl.Trainer(max_steps=3, logger=False, barebones=True)
+    assert bar._get_train_description(4).strip() == "Epoch 4"
+    bar._trainer = pl.Trainer(max_epochs=7, logger=False, barebones=True)
+    assert bar._get_train_description(4).strip() == "Epoch 4/6"
+
+
+def test_a_folder_that_is_a_file_is_told(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in refused("fit", RING, **QUICK, **{"trainer.logger.save_dir": tmp_path / "file"})
 
 
 def test_a_run_that_was_refused_leaves_its_number_to_the_next(refused, tmp_path):

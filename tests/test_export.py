@@ -144,3 +144,23 @@ def test_the_tensors_have_the_names_of_the_network(tmp_path):
     export(gan, tmp_path / "g.safetensors")
     assert load_file(tmp_path / "g.safetensors").keys() == dict(MLPGenerator(2, (2,)).named_parameters()).keys()
     assert set(networks.__all__) > {"MLPGenerator"}
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt2"])
+def test_a_file_can_be_read_by_whoever_reads_other_files(ending, tmp_path):
+    export(ring_gan(), tmp_path / f"g.{ending}")
+    (tmp_path / "other").write_text("")
+    assert (tmp_path / f"g.{ending}").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_game_that_was_built_in_python_asks_for_what_it_was_built_of(tmp_path):
+    train(ring_gan(), 1).save_checkpoint(tmp_path / "a.ckpt")
+    with pytest.raises(TypeError) as refusal:
+        GAN.load_from_checkpoint(tmp_path / "a.ckpt")
+    assert "give what the game was built of" in refusal.value.__notes__[0]
+
+
+def test_a_file_that_is_not_there_is_told(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["export", "--ckpt_path", str(tmp_path / "nix.ckpt"), "--file", "g.pt2"])
+    assert f"there is no checkpoint {tmp_path / 'nix.ckpt'}; give --ckpt_path one" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from callbacks import (
 from datamodules import RingDataModule
 from lit_gans import GAN, DiscriminatorHook, GANStrategy, strategy
 from lit_gans.losses import LeastSquares, Wasserstein
-from lit_gans.networks import MLPEncoder, MLPGenerator
+from lit_gans.networks import MLPDiscriminator, MLPEncoder, MLPGenerator
 from lit_gans.penalties import R1, WGANGP
 from lit_gans.streams import stream
 from lit_gans.terms import ModeRegularizer
@@ -237,6 +237,22 @@ def test_settings_of_the_wrapper_are_refused():
 def test_the_trainer_knows_it_by_name():
     trainer = pl.Trainer(accelerator="cpu", devices=2, strategy="gan", logger=False)
     assert isinstance(trainer.strategy, GANStrategy)
+
+
+def test_a_game_can_be_sent_to_processes_that_are_spawned(tmp_path):
+    gan = GAN(MLPGenerator(2, (2,), (4,)), MLPDiscriminator((2,), (4,)), 2, penalties={"r1": R1(1.0)}, seeds=[0, 1])
+    train(gan, 2, devices=2, strategy="gan_spawn", callbacks=[SaveAtEnd(tmp_path / "end.ckpt")])
+    assert torch.load(tmp_path / "end.ckpt", weights_only=True)["global_step"] == 2
+
+
+class SaveAtEnd(pl.Callback):
+    """A checkpoint of the end."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_end(self, trainer, gan):
+        trainer.save_checkpoint(self.path)
 
 
 def test_the_command_line_takes_it_where_there_are_several_devices(tmp_path):

@@ -91,5 +91,5 @@ def test_the_tables_name_every_objective_and_penalty():
 
 
 def test_every_callback_is_named():
-    for name in set(callbacks.__all__) - {"Observation", "Probe", "Verdict", "SampleWriter"}:
+    for name in set(callbacks.__all__) - {"Observation", "Probe", "ProgressBar", "Verdict", "SampleWriter"}:
         assert f"`{name}`" in README

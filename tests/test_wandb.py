@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from wandb.errors import UsageError
+from wandb_workspaces.workspaces import Workspace
 
 from callbacks import EWC, HistoricalAveraging, OnlineEWC, SynapticIntelligence
 from lit_gans.cli import main
@@ -137,6 +139,16 @@ def test_the_dashboard_is_made_without_a_network():
     lines = [panel.config for section in sections for panel in section.panels if hasattr(panel.config, "metrics")]
     assert {line.x_axis for line in lines} == {STEP}
     assert ["d/adversarial", "g/adversarial"] in [line.metrics for line in lines]
+
+
+def test_without_an_account_the_dashboard_is_refused(capsys, monkeypatch):
+    def refuse(self):
+        raise UsageError("No API key configured")
+
+    monkeypatch.setattr(Workspace, "save", refuse)
+    with pytest.raises(SystemExit):
+        main(["dashboard", "--project", "x"])
+    assert "the dashboard could not be sent: No API key configured" in capsys.readouterr().err
 
 
 def test_without_a_project_the_dashboard_is_refused(capsys):
