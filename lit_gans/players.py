@@ -91,17 +91,24 @@ def take_new_settings(
     for place, (group, now, then) in enumerate(
         zip(optimizer.param_groups, given["groups"], before["groups"], strict=True)
     ):
-        changed = {key: value for key, value in now.items() if key not in then or then[key] != value}
-        told += [f"{key} {value} (there {then.get(key)})" for key, value in changed.items() if key != "initial_lr"]
-        if scheduler is not None and then.get("initial_lr"):
-            factor = now["initial_lr"] / then["initial_lr"]
-            changed |= {"lr": factor * group["lr"], "initial_lr": now["initial_lr"]}
-            for each in (scheduler, *getattr(scheduler, "_schedulers", ())):
+        changed = {key: value for key, value in now.items() if key in then and then[key] != value}
+        told += [f"{key} {value} (there {then[key]})" for key, value in changed.items() if key != "initial_lr"]
+        if scheduler is None:
+            changed |= {"lr": now["lr"]} if "initial_lr" in then else {}  # which nothing moves any more
+        elif "initial_lr" not in then:  # which nothing moved so far
+            changed |= {"initial_lr": now["initial_lr"]}
+        elif "initial_lr" in changed and then["initial_lr"]:
+            changed["lr"] = group["lr"] * now["initial_lr"] / then["initial_lr"]
+            for each in _elementary(scheduler):
                 each.base_lrs[place] = now["initial_lr"]
-        elif "initial_lr" in then:  # and nothing moves it any more
-            changed["lr"] = now["lr"]
         group |= changed
     return told
+
+
+def _elementary(scheduler: LRScheduler) -> list[LRScheduler]:
+    """The schedulers that one is put together from, such as `SequentialLR` is."""
+    parts = getattr(scheduler, "_schedulers", None)
+    return [scheduler] if parts is None else [each for part in parts for each in _elementary(part)]
 
 
 def schedulers(players: Iterable[Player], optimizers: Iterable[Optimizer]) -> list[LRScheduler]:

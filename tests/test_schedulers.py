@@ -6,7 +6,14 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    LambdaLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
 
 from datamodules import RingDataModule
 from tests.toys import Notes, assert_same, ring_gan, state, train
@@ -65,18 +72,26 @@ def test_a_resumed_run_goes_on_at_the_rate_and_ends_with_the_same_bits(n_critic,
     assert_same(state(gan), whole.after[N])
 
 
-@pytest.mark.parametrize("scheduled", [False, True])
-def test_a_rate_that_is_given_anew_holds_for_the_rest_of_a_run(scheduled, tmp_path):
+SCHEDULERS = {
+    "none": {},
+    "cosine": {"generator_scheduler": lambda o: CosineAnnealingLR(o, T_max=N)},
+    "sequence": {"generator_scheduler": lambda o: SequentialLR(o, [CosineAnnealingLR(o, T_max=N), StepLR(o, 1)], [99])},
+    "chain": {"generator_scheduler": lambda o: ChainedScheduler([CosineAnnealingLR(o, T_max=N), StepLR(o, 99)])},
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULERS)
+def test_a_rate_that_is_given_anew_holds_for_the_rest_of_a_run(kind, tmp_path):
+    scheduler, scheduled = SCHEDULERS[kind], kind != "none"
+
     def game(**settings):
         pl.seed_everything(0, verbose=False)
-        scheduler = {"generator_scheduler": lambda o: CosineAnnealingLR(o, T_max=N)} if scheduled else {}
         return ring_gan(generator_optimizer=lambda p: torch.optim.SGD(p, **settings), **scheduler)
 
     train(game(lr=1e-3), 7).save_checkpoint(tmp_path / "seven.ckpt")
     for settings in ({"lr": 1e-3}, {"lr": 1e-5, "momentum": 0.5}):
-        rates, trainers = Rates(), {}
+        rates = Rates()
         trainer = train(game(**settings), N, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
-        trainers[len(settings)] = trainer
         for t in range(7, N):
             of_d, of_g = rates.of[t]
             assert of_d == 3e-3
@@ -86,6 +101,14 @@ def test_a_rate_that_is_given_anew_holds_for_the_rest_of_a_run(scheduled, tmp_pa
         rates = Rates()
         train(game(**settings), N + 1, callbacks=[rates], ckpt_path=tmp_path / "end.ckpt")
         assert rates.of[N][1] == pytest.approx(settings["lr"] * (cosine(N) if scheduled else 1), abs=1e-12)
+
+
+def test_a_scheduler_that_is_new_begins_where_the_run_goes_on(tmp_path):
+    train(ring_gan(), 7).save_checkpoint(tmp_path / "seven.ckpt")
+    rates = Rates()
+    gan = ring_gan(generator_scheduler=lambda o: LambdaLR(o, lambda t: 1 / (1 + t)))
+    train(gan, 9, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
+    assert [of_g for _, of_g in rates.of.values()] == pytest.approx([3e-3, 1.5e-3])
 
 
 def test_a_rate_whose_scheduler_is_gone_is_the_one_that_is_given(tmp_path):
