@@ -59,13 +59,16 @@ class Checkpoints(ModelCheckpoint):
         self.has_played = True
         if not self._waits_for_validation:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        elif trainer.global_step % self._every_n_train_steps == 0 and not self._should_skip_saving_checkpoint(trainer):
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        elif (
+            self.save_last
+            and trainer.global_step % self._every_n_train_steps == 0
+            and not self._should_skip_saving_checkpoint(trainer)
+        ):
+            self.keep(trainer)
         if number := self._agreed_stop(trainer):
+            self.keep(trainer)
             if number in _requeue_signals(trainer):
-                self._former_handlers[signal.Signals(number)](number, None)  # saves, and starts the job again
-            else:
-                self.keep(trainer)
+                self._former_handlers[signal.Signals(number)](number, None)  # Lightning's, which starts the job again
             raise KeyboardInterrupt if number == signal.SIGINT else SIGTERMException
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -104,7 +107,7 @@ class Checkpoints(ModelCheckpoint):
         """
         if not self.has_played:  # and the random streams of a checkpoint have not been taken up
             return
-        wanted, self.save_last = self.save_last, self.save_last or True
+        wanted, self.save_last = self.save_last, True  # a link would lead to one that was kept before
         try:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         finally:

@@ -50,4 +50,6 @@ def _end_with(game: int) -> None:
 
 def _draw(picture: Picture, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture().savefig(path, dpi=100)
+    part = path.with_name(f".{path.name}")  # a process that is ended leaves no half of a picture
+    picture().savefig(part, dpi=100, format="png")
+    part.replace(path)

@@ -1,7 +1,6 @@
 """SampleWriter: what `predict` leaves behind."""
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
 import pytorch_lightning as pl
@@ -40,7 +39,9 @@ class SampleWriter(BasePredictionWriter):
         """Writes both files into the run's folder."""
         assert isinstance(pl_module, GAN)
         batch_axis = 0 if pl_module.seeds is None else 1
-        samples = _of_all_processes(predictions, batch_axis).cpu()
+        samples = torch.cat(list(predictions), batch_axis).cpu()
+        if trainer.world_size > 1:
+            samples = _of_all_processes(samples, batch_axis)
         if not trainer.is_global_zero:
             return
         folder = run_folder(trainer)
@@ -53,10 +54,9 @@ class SampleWriter(BasePredictionWriter):
         print(f"samples: {folder / 'samples.pt'} {tuple(samples.shape)}, picture: {folder / 'samples.png'}")
 
 
-def _of_all_processes(predictions: Sequence[Tensor], batch_axis: int) -> Tensor:
-    """What all processes have made, in the order of one: the first of each, then the second of each."""
-    if not dist.is_initialized():
-        return torch.cat(list(predictions), batch_axis)
+def _of_all_processes(mine: Tensor, batch_axis: int) -> Tensor:
+    """What all processes have made, in the order of their latents: the first of each, then the second of each."""
     everyone: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(everyone, [sample for batch in predictions for sample in batch.cpu().unbind(batch_axis)])
-    return torch.stack([sample for row in zip_longest(*everyone) for sample in row if sample is not None], batch_axis)
+    dist.all_gather_object(everyone, mine)
+    places = torch.cat([torch.arange(samples.shape[batch_axis]) for samples in everyone])
+    return torch.cat(everyone, batch_axis).index_select(batch_axis, places.argsort(stable=True))

@@ -27,7 +27,7 @@ class Thinned(Generic[Seen]):
         if again or (self.n_seen - 1) % self._stride:
             self.kept = self.kept[:-1]
         self.n_seen += not again
-        if len(self.kept) == self.most:
+        while len(self.kept) >= self.most:
             self._stride *= 2
             self.kept = self.kept[::2]
         self.kept.append((iteration, seen))

@@ -154,10 +154,11 @@ class GANCLI(LightningCLI):
                     wandb_runs.go_on(self.trainer, checkpoints.read(path, given.weights_only))
             super()._run_subcommand(subcommand)
         except (OSError, ValueError, checks.DivergenceError, MisconfigurationException) as error:
-            if isinstance(error, ValueError) and self.trainer.has_begun and not _is_refusal(error):
+            if isinstance(error, OSError | ValueError) and self.trainer.has_begun and not _is_refusal(error):
                 raise
-            with contextlib.suppress(OSError):  # where the run has left something
-                callbacks.probe.run_folder(self.trainer).rmdir()
+            if self.trainer.loggers:  # whose folder is the run's own
+                with contextlib.suppress(OSError):  # where the run has left something
+                    callbacks.probe.run_folder(self.trainer).rmdir()
             self.parser.error(str(error), error)
         except SIGTERMException:
             sys.exit(128 + signal.SIGTERM)  # what a shell tells of a command that a signal has ended; Lightning's is 0
@@ -240,21 +241,26 @@ def _told(kind: type[Any], given: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
-        if kind.__name__ in str(error):
-            raise
+        if re.search(rf"\b{kind.__name__}\b", str(error)):
+            raise ValueError(str(error)) from error
         defaults = {name: repr(each.default) for name, each in inspect.signature(kind).parameters.items()}
-        plain = (type(None), bool, int, float, str, list, tuple, dict)
-        settings = {name: repr(value) for name, value in given.items() if isinstance(value, plain)}
-        settings = {name: value for name, value in settings.items() if value != defaults.get(name) and "<" not in value}
-        own = ", ".join(f"{name}={value}" for name, value in settings.items())
+        settings = {name: repr(value) for name, value in given.items() if _is_plain(value)}
+        own = ", ".join(f"{name}={value}" for name, value in settings.items() if value != defaults.get(name))
         raise ValueError(f"{kind.__name__} cannot be made with {own or 'its defaults'}: {error}") from error
 
 
-def _is_refusal(error: ValueError) -> bool:
-    """Whether our own checks or data say what is wrong, in the first step or later: a traceback would bury it."""
+def _is_plain(value: Any) -> bool:
+    """Whether a setting is short to print: no network, and no callback."""
+    if isinstance(value, list | tuple | dict):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or isinstance(value, bool | int | float | str | torch.Tensor)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether our own checks, checkpoints or data say what is wrong, at first or later: a traceback would bury it."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     module: str = frames[-1].f_globals.get("__name__", "") if frames else ""
-    return module == checks.__name__ or module.startswith("datamodules.")
+    return module in (checks.__name__, checkpoints.__name__) or module.startswith("datamodules.")
 
 
 def _without_what_is_not_taken(config: dict[str, Any]) -> dict[str, Any] | None:

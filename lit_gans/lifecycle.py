@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import processes, strategy, wandb_runs
 from .hooks import DiscriminatorHook, GeneratorHook
-from .players import Player, optimizer_settings, schedulers, take_new_settings
+from .players import Player, check_settings, optimizer_settings, schedulers, take_new_settings
 from .streams import Draws, draws_for
 from .updates import Update
 
@@ -67,7 +67,11 @@ class Lifecycle(pl.LightningModule):
         """One optimizer per player, in the order of `players`, and the schedulers of those that have one."""
         optimizers = {name: self._optimizer(name, player) for name, player in self.players.items()}
         made = schedulers(self.players.values(), optimizers.values())
-        self._optimizer_settings = {name: optimizer_settings(optimizer) for name, optimizer in optimizers.items()}
+        of = {scheduler.optimizer: scheduler for scheduler in made}
+        for name, optimizer in optimizers.items():
+            self._optimizer_settings[name] = optimizer_settings(optimizer, of.get(optimizer))
+            if name in self._restored_settings:
+                check_settings(name, self._optimizer_settings[name], self._restored_settings[name])
         return list(optimizers.values()), made
 
     def setup(self, stage: str) -> None:
@@ -135,16 +139,9 @@ class Lifecycle(pl.LightningModule):
 
     def _optimizer(self, name: str, player: Player) -> Optimizer:
         try:
-            optimizer = player.optimizer(player.parameters)
+            return player.optimizer(player.parameters)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}_optimizer: {error}; correct its arguments") from error
-        theirs, ours = self._restored_settings.get(name, {}).get("class"), type(optimizer).__name__
-        if theirs not in (None, ours):
-            raise ValueError(
-                f"{name}_optimizer: the checkpoint's is {theirs}, this run's is {ours}, which cannot go on with what "
-                f"that one has gathered; resume with {theirs}"
-            )
-        return optimizer
 
     def _take_new_settings(self) -> None:
         """What optimizers are given now holds, where the run that a checkpoint is of was given something else."""

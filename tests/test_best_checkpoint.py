@@ -47,8 +47,8 @@ def test_the_best_validation_is_credited_to_its_own_iteration(tmp_path):
         train(gan, iterations, data, [validations, keeper], max_epochs=-1, limit_val_batches=None, **KEEPS, **settings)
         return state(gan), validations.seen
 
-    def keeper(folder):
-        how = {"monitor": "val/g/adversarial", "every_n_train_steps": 3, "save_last": True}
+    def keeper(folder, last=True):
+        how = {"monitor": "val/g/adversarial", "every_n_train_steps": 3, "save_last": last}
         return Checkpoints(tmp_path / folder, "{step}", **how)
 
     whole, seen = run(first := keeper("whole"), 20)
@@ -59,6 +59,8 @@ def test_the_best_validation_is_credited_to_its_own_iteration(tmp_path):
     assert torch.load(tmp_path / "whole" / "last.ckpt")["global_step"] == 18
     for path in (tmp_path / "whole").iterdir():
         assert_same(run(keeper("again"), 20, ckpt_path=path)[0], whole)
+    run(keeper("link", "link"), 20)
+    assert torch.load(tmp_path / "link" / "last.ckpt")["global_step"] == 18
     run(keeper("before"), 3)
     assert [path.name for path in (tmp_path / "before").iterdir()] == ["last.ckpt"]
 

@@ -556,6 +556,15 @@ def test_the_bar_of_a_run_without_a_last_epoch_names_none():
     assert bar._get_train_description(4).strip() == "Epoch 4/6"
 
 
+def test_what_goes_wrong_in_a_callback_of_the_user_s_own_keeps_its_traceback(run):
+    Path("broken.py").write_text(
+        "import pytorch_lightning as pl\n\n\nclass Broken(pl.Callback):\n"
+        "    def on_train_batch_end(self, *_):\n        open('/nowhere/x')\n"
+    )
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        run("fit", RING, **QUICK, **{"trainer.callbacks+": "broken.Broken"})
+
+
 def test_a_folder_that_is_a_file_is_told(refused, tmp_path):
     (tmp_path / "file").write_text("")
     assert "Not a directory" in refused("fit", RING, **QUICK, **{"trainer.logger.save_dir": tmp_path / "file"})
@@ -565,3 +574,6 @@ def test_a_run_that_was_refused_leaves_its_number_to_the_next(refused, tmp_path)
     settings = {"trainer.logger.save_dir": tmp_path, "trainer.callbacks+": "DiracPortrait"}
     assert "DiracPortrait needs one-dimensional data" in refused("fit", RING, **QUICK, **settings)
     assert list(tmp_path.glob("ring/*")) == []
+    here = Path.cwd()
+    refused("fit", RING, **{**QUICK, "trainer.logger": "false", "trainer.callbacks+": "DiracPortrait"})
+    assert here.is_dir()

@@ -9,7 +9,9 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
     CosineAnnealingLR,
+    ExponentialLR,
     LambdaLR,
+    LinearLR,
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,
@@ -33,7 +35,7 @@ class Rates(pl.Callback):
         self.of, self.after = {}, {}
 
     def on_train_batch_start(self, trainer, gan, batch, batch_idx):
-        self.of[trainer.global_step] = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
+        self.of[trainer.global_step] = [float(optimizer.param_groups[0]["lr"]) for optimizer in trainer.optimizers]
 
     def on_train_batch_end(self, trainer, gan, *_):
         self.after[trainer.global_step] = state(gan)
@@ -72,6 +74,10 @@ def test_a_resumed_run_goes_on_at_the_rate_and_ends_with_the_same_bits(n_critic,
     assert_same(state(gan), whole.after[N])
 
 
+def halving(optimizer):
+    return StepLR(optimizer, 1, gamma=0.5)
+
+
 SCHEDULERS = {
     "none": {},
     "cosine": {"generator_scheduler": lambda o: CosineAnnealingLR(o, T_max=N)},
@@ -89,33 +95,73 @@ def test_a_rate_that_is_given_anew_holds_for_the_rest_of_a_run(kind, tmp_path):
         return ring_gan(generator_optimizer=lambda p: torch.optim.SGD(p, **settings), **scheduler)
 
     train(game(lr=1e-3), 7).save_checkpoint(tmp_path / "seven.ckpt")
-    for settings in ({"lr": 1e-3}, {"lr": 1e-5, "momentum": 0.5}):
+    for settings in ({"lr": 1e-3}, {"lr": 1e-5, "weight_decay": 0.5}):
         rates = Rates()
         trainer = train(game(**settings), N, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
         for t in range(7, N):
             of_d, of_g = rates.of[t]
             assert of_d == 3e-3
             assert of_g == pytest.approx(settings["lr"] * (cosine(t) if scheduled else 1), rel=1e-9)
-        assert trainer.optimizers[1].param_groups[0]["momentum"] == settings.get("momentum", 0)
+        assert trainer.optimizers[1].param_groups[0]["weight_decay"] == settings.get("weight_decay", 0)
         trainer.save_checkpoint(tmp_path / "end.ckpt")
         rates = Rates()
         train(game(**settings), N + 1, callbacks=[rates], ckpt_path=tmp_path / "end.ckpt")
         assert rates.of[N][1] == pytest.approx(settings["lr"] * (cosine(N) if scheduled else 1), abs=1e-12)
 
 
-def test_a_scheduler_that_is_new_begins_where_the_run_goes_on(tmp_path):
-    train(ring_gan(), 7).save_checkpoint(tmp_path / "seven.ckpt")
-    rates = Rates()
-    gan = ring_gan(generator_scheduler=lambda o: LambdaLR(o, lambda t: 1 / (1 + t)))
-    train(gan, 9, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
-    assert [of_g for _, of_g in rates.of.values()] == pytest.approx([3e-3, 1.5e-3])
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, {"generator_scheduler": halving}, "generator_scheduler: the checkpoint's is none, this run's is StepLR"),
+        ({"generator_scheduler": halving}, {}, "generator_scheduler: the checkpoint's is StepLR, this run's is none"),
+        (
+            {"generator_scheduler": halving},
+            {"generator_scheduler": lambda o: StepLR(o, 1, gamma=0.1)},
+            "generator_scheduler: gamma=0.1, there gamma=0.5, with which the run has to go on",
+        ),
+        (
+            {"generator_scheduler": halving},
+            {"generator_scheduler": lambda o: ExponentialLR(o, 0.5)},
+            "the checkpoint's is StepLR, this run's is ExponentialLR",
+        ),
+        ({}, {"optimizer": "Adam"}, "discriminator_optimizer: the checkpoint's is SGD, this run's is Adam"),
+        (
+            {},
+            {"discriminator_optimizer": lambda p: torch.optim.SGD(p, lr=3e-3, momentum=0.5)},
+            "discriminator_optimizer: momentum=0.5, there momentum=0, with which the run has to go on",
+        ),
+    ],
+)
+def test_what_cannot_go_on_is_refused_by_name(before, after, told, tmp_path):
+    train(ring_gan(**before), 3).save_checkpoint(tmp_path / "three.ckpt")
+    with pytest.raises(ValueError, match=told):
+        train(ring_gan(**after), 5, ckpt_path=tmp_path / "three.ckpt")
 
 
-def test_a_rate_whose_scheduler_is_gone_is_the_one_that_is_given(tmp_path):
-    train(scheduled_gan(), 7).save_checkpoint(tmp_path / "seven.ckpt")
+@pytest.mark.parametrize("scheduler", [halving, lambda o: LinearLR(o, 0.1, total_iters=5)])
+@pytest.mark.parametrize("lr", [1e-3, torch.tensor(1e-3)])
+def test_with_the_same_settings_nothing_is_changed(scheduler, lr, tmp_path):
+    def game():
+        pl.seed_everything(0, verbose=False)
+        rate = lr.clone() if isinstance(lr, torch.Tensor) else lr
+        return ring_gan(generator_optimizer=lambda p: torch.optim.Adam(p, lr=rate), generator_scheduler=scheduler)
+
+    whole, rest = Rates(), Rates()
+    train(game(), N, callbacks=[whole])
+    train(game(), 7).save_checkpoint(tmp_path / "seven.ckpt")
+    train(game(), N, callbacks=[rest], ckpt_path=tmp_path / "seven.ckpt")
+    assert rest.of == {t: rates for t, rates in whole.of.items() if t >= 7}
+    assert_same(rest.after[N], whole.after[N])
+
+
+def test_a_warm_up_that_begins_elsewhere_is_over_all_the_same(tmp_path):
+    def game(start):
+        return ring_gan(generator_scheduler=lambda o: LambdaLR(o, lambda t: min(1, start + t / 5)))
+
+    train(game(0.1), 7).save_checkpoint(tmp_path / "seven.ckpt")
     rates = Rates()
-    train(ring_gan(), 8, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
-    assert rates.of == {7: [3e-3, 3e-3]}
+    train(game(0.2), 9, callbacks=[rates], ckpt_path=tmp_path / "seven.ckpt")
+    assert [of_g for _, of_g in rates.of.values()] == pytest.approx([3e-3, 3e-3])
 
 
 def test_one_player_alone_may_have_one():

@@ -24,3 +24,15 @@ def test_what_was_seen_is_bounded_and_spread_over_the_run(moments, most):
         assert resumed.kept == whole.kept
     assert whole.n_seen == moments
     assert len(whole.kept) >= min(moments, (most + 1) // 2)
+
+
+def test_a_smaller_bound_holds_for_what_a_checkpoint_brings():
+    long, short = Thinned(8), Thinned(3)
+    for iteration in range(8):
+        long.add(iteration, iteration)
+    short.load_state_dict(long.state_dict())
+    for iteration in range(8, 30):
+        short.add(iteration, iteration)
+        assert len(short.kept) <= 3
+    assert short.iterations[0] == 0
+    assert short.iterations[-1] == 29
