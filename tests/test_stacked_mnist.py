@@ -129,8 +129,13 @@ def test_what_it_cannot_judge_is_refused(judge):
         StackedJudge(judge)(torch.zeros(5, 1, 28, 28))
     with pytest.raises(ValueError, match="channels must be at least 1, got 0"):
         StackedJudge(judge, channels=0)
-    with pytest.raises(ValueError, match="Judge must have n_modes"):
-        StackedJudge(Judge())
+
+    class Modeless(Judge):
+        def __call__(self, samples):
+            raise AssertionError("nobody asks it")
+
+    with pytest.raises(ValueError, match="Modeless must have n_modes"):
+        StackedJudge(Modeless())
 
 
 def test_any_number_of_channels_and_modes():
