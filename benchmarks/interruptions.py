@@ -192,7 +192,7 @@ def main() -> None:
     moments, failed = random.Random(given.seed), 0
     for kill in range(given.kills):
         place = room(f"kill_{kill}")
-        story = interrupted(place, given.iterations, moments.uniform(0, duration), list(ENDS)[kill % len(ENDS)])
+        story = interrupted(place, given.iterations, moments.uniform(0, 0.9 * duration), list(ENDS)[kill % len(ENDS)])
         different = [*differences(end, last(place))]
         again = logged(place)
         different += [
