@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import processes, strategy, wandb_runs
 from .hooks import DiscriminatorHook, GeneratorHook
-from .players import Player, check_settings, optimizer_settings, schedulers, take_new_settings
+from .optimizers import check_settings, optimizer_settings, schedulers, take_new_settings
+from .players import Player
 from .streams import Draws, draws_for
 from .updates import Update
 
