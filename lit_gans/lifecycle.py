@@ -148,12 +148,8 @@ class Lifecycle(pl.LightningModule):
         """What optimizers are given now holds, where the run that a checkpoint is of was given something else."""
         of = {scheduler.optimizer: scheduler for scheduler in self._schedulers}
         for name in self.players if self._restored_settings else ():
-            optimizer, now, before = (
-                self.optimizer_of(name),
-                self._optimizer_settings[name],
-                self._restored_settings[name],
-            )
-            if told := take_new_settings(optimizer, now, before, of.get(optimizer)):
+            optimizer, now = self.optimizer_of(name), self._optimizer_settings[name]
+            if told := take_new_settings(optimizer, now, self._restored_settings[name], of.get(optimizer)):
                 rank_zero_info(f"{name}_optimizer goes on with {', '.join(told)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
